@@ -16,6 +16,7 @@ pub mod node;
 pub mod outbox;
 pub mod packer;
 pub mod reply;
+pub mod resolver;
 pub mod time;
 pub mod timers;
 
@@ -26,5 +27,6 @@ pub use json::Json;
 pub use node::{Node, Transmit};
 pub use outbox::Outbox;
 pub use reply::ReplyTo;
+pub use resolver::{Resolved, Resolver};
 pub use time::{Timestamp, WallTime};
 pub use timers::Timers;

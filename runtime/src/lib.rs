@@ -1,1 +1,25 @@
-//! (to be written)
+//! Drives the state machines of the grid: the only place that owns sockets and clocks.
+
+mod clock;
+mod driver;
+mod log;
+mod names;
+mod shutdown;
+mod socket;
+mod start;
+
+pub use clock::{Clock, wall_time};
+pub use driver::{EVENT_QUEUE, drive};
+pub use log::init as init_log;
+pub use names::{Names, local_address_towards};
+pub use shutdown::{Shutdown, Trigger, on_signal};
+pub use socket::bind;
+pub use start::{Exit, StartError};
+
+use rand_chacha::ChaCha12Rng;
+use rand_core::SeedableRng;
+
+/// A generator that the operating system has seeded, for a machine to keep.
+pub fn random() -> ChaCha12Rng {
+    ChaCha12Rng::from_os_rng()
+}

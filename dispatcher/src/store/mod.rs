@@ -1,0 +1,418 @@
+//! The seam to storage: what the machine asks of a store, and what it is told.
+//!
+//! The machine never predicts an outcome and never makes an id. The *order* of work (priority, due time,
+//! id) is the store's contract, its *placement* on workers the machine's. Whatever a store must do stands
+//! in `conformance`, which every store passes; a behaviour that is not in there does not exist.
+
+#[cfg(test)]
+mod conformance;
+mod memory;
+mod sqlite;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskgrid_protocol::body::{AttemptView, ListTasks, Priority, Status, StatusCounts, TaskView};
+use taskgrid_protocol::error::TaskError;
+use taskgrid_protocol::{Json, Key, Lease, TaskId, TaskType, WallTime};
+
+pub use memory::MemoryStore;
+pub use sqlite::{SqliteStore, look_at};
+
+/// A durable table of tasks. Its methods block, so they are never called on a tokio worker thread.
+pub trait Store {
+    /// What was under way when the last dispatcher stopped.
+    fn open(&mut self, now: WallTime) -> Result<Opened, StoreError>;
+
+    /// Applies a batch in one transaction: all of it is on stable storage when this returns `Ok`, and
+    /// none of it is visible when it returns an error. (After [`StoreError::Unavailable`] it may yet turn up
+    /// at the next start: the outcome is unknown.)
+    ///
+    /// `now` may jump. Stored times never go back all the same; what is due is judged by `now` itself.
+    fn apply(&mut self, now: WallTime, batch: &Batch) -> Result<Outcomes, StoreError>;
+
+    /// Reads a committed state; never waits for a writer.
+    fn read(&self, query: &Query) -> Result<Answer, StoreError>;
+}
+
+/// Why a store could not do what it was asked, named for what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another connection holds the lock; nothing has happened. Try the same thing again.
+    #[error("the database is locked by another program: {0}")]
+    Busy(String),
+    /// No space is left; the batch was undone. Go on with what must be stored, refuse what need not.
+    #[error("the disk is full: {0}")]
+    Full(String),
+    /// The disk failed; the outcome is unknown. Stop, and look at the file at the next start.
+    #[error("the disk failed: {0}")]
+    Unavailable(String),
+    /// The file is damaged. Stop.
+    #[error("the database is damaged: {0}")]
+    Corrupt(String),
+}
+
+/// One transaction's worth of work. The lists are applied in the order in which they stand here, each from
+/// its first entry to its last.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// Results of attempts, as workers returned them.
+    pub finishes: Vec<Finish>,
+    /// Attempts that the dispatcher ends without a result.
+    pub releases: Vec<Release>,
+    /// Tasks that somebody cancels.
+    pub cancels: Vec<TaskId>,
+    /// Failed or cancelled tasks that somebody makes pending again.
+    pub retries: Vec<TaskId>,
+    /// Whether to fail what has expired, at most [`EXPIRE_MAX`] tasks.
+    pub expire: bool,
+    /// New tasks.
+    pub inserts: Vec<Insert>,
+    /// Pending tasks to hand over.
+    pub claims: Vec<Claim>,
+}
+
+/// Tasks that one batch fails as expired; the rest follow in the next one.
+pub const EXPIRE_MAX: usize = 1_000;
+
+/// One outcome for each entry of a [`Batch`], in the same order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcomes {
+    /// For [`Batch::finishes`].
+    pub finishes: Vec<Finished>,
+    /// For [`Batch::releases`].
+    pub releases: Vec<Released>,
+    /// For [`Batch::cancels`].
+    pub cancels: Vec<Cancelled>,
+    /// For [`Batch::retries`].
+    pub retries: Vec<Retried>,
+    /// For [`Batch::expire`].
+    pub expired: Vec<TaskId>,
+    /// How long until the next task expires, counted from the end of this batch, if `expire` was asked
+    /// for and any task has an expiry. Zero when more have expired than one batch takes.
+    pub next_expiry: Option<Duration>,
+    /// For [`Batch::inserts`].
+    pub inserts: Vec<Inserted>,
+    /// For [`Batch::claims`].
+    pub claims: Vec<Claimed>,
+}
+
+/// A place at a worker that an attempt is given to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The worker's address: the column `assigned_worker`.
+    pub worker: Arc<str>,
+    /// The new attempt's lease; `None` for a plain worker, and then NULL in the row (R15).
+    pub lease: Option<Lease>,
+}
+
+/// A worker says how an attempt ended (R19).
+#[derive(Clone, Debug)]
+pub struct Finish {
+    /// Which task.
+    pub task: TaskId,
+    /// By what right.
+    pub proof: Proof,
+    /// How.
+    pub end: End,
+}
+
+/// What entitles a result to be stored.
+#[derive(Clone, Debug)]
+pub enum Proof {
+    /// The lease of an attempt: the current one, or for a success any that was issued since the last
+    /// RETRY_TASK.
+    Lease(Lease),
+    /// The result came without a lease, from a host on which these workers live. It counts when a plain
+    /// attempt of the task (current, or ended since the last RETRY_TASK) went to one of them (R15).
+    Sender(Vec<Arc<str>>),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// With a result.
+    Success(Json),
+    /// Without one. `retry` says in how long another attempt makes sense; `None`: never.
+    Failure {
+        /// What the handler said.
+        error: TaskError,
+        /// When to try again, if attempts are left.
+        retry: Option<Duration>,
+    },
+}
+
+/// The outcome of a [`Finish`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finished {
+    /// It ended the task.
+    Ended(Ended),
+    /// It ended the current attempt; the task is pending again and due in this time.
+    Requeued(Duration),
+    /// The task had ended, or its attempt had and brings no success: kept if its lease was ever issued, and
+    /// nothing changed.
+    Late,
+    /// No such lease was ever issued for the task.
+    LeaseUnknown,
+    /// Without a lease it does not count.
+    LeaseRequired,
+    /// No such task.
+    NotFound,
+}
+
+/// What an ended task looks like to those who waited for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// `Done`, `Failed` or `Cancelled`.
+    pub status: Status,
+    /// The result of a done task.
+    pub result: Option<Json>,
+    /// The last error of a failed one.
+    pub error: Option<TaskError>,
+    /// Charged attempts.
+    pub attempts: u32,
+}
+
+/// The dispatcher ends an attempt, if it is still the current one.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// Which task.
+    pub task: TaskId,
+    /// The attempt's lease; `None` for a plain worker.
+    pub lease: Option<Lease>,
+    /// The attempt's number.
+    pub attempt: u32,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What to tell people.
+    pub error: TaskError,
+    /// Whether the attempt counts against `max_attempts`. If not, its number is given back (R14).
+    pub charged: bool,
+    /// In how long the task is due again; `None`: never, it is failed.
+    pub retry: Option<Duration>,
+}
+
+/// How an attempt without the recorded result ended: the column `task_attempts.outcome`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The handler failed.
+    Failed,
+    /// It ran longer than `timeout_s`.
+    Timeout,
+    /// Nothing was heard of it for a whole lease.
+    LeaseLost,
+    /// Its worker process is gone. The third one of a task (since the last RETRY_TASK) fails it with
+    /// WORKER_LOST, whatever attempts are left (R25).
+    WorkerLost,
+    /// The worker did not take it.
+    Rejected,
+    /// It never started and was given back.
+    Released,
+    /// An older attempt brought the result.
+    Superseded,
+    /// The task was cancelled.
+    Cancelled,
+    /// The task expired.
+    Expired,
+    /// It brought a result after the task had ended.
+    Late,
+}
+
+impl Outcome {
+    /// The word in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+            Self::LeaseLost => "lease_lost",
+            Self::WorkerLost => "worker_lost",
+            Self::Rejected => "rejected",
+            Self::Released => "released",
+            Self::Superseded => "superseded",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+            Self::Late => "late",
+        }
+    }
+}
+
+/// Lost worker processes that make a task poison (R25).
+pub const POISON_AFTER: u32 = 3;
+
+/// The outcome of a [`Release`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// It ended the task: no attempts are left, or it was poison, or there was no retry.
+    Ended(Ended),
+    /// The task is pending again and due in this time.
+    Requeued(Duration),
+    /// That attempt was no longer the current one; nothing changed.
+    Stale,
+}
+
+/// The outcome of a cancel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    /// The task is cancelled now.
+    Ended(Ended),
+    /// It had ended before, like this.
+    AlreadyEnded(Status),
+    /// No such task.
+    NotFound,
+}
+
+/// The outcome of a retry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retried {
+    /// The task is pending again, due at once.
+    Requeued(TaskType),
+    /// It has neither failed nor been cancelled.
+    NotRetryable(Status),
+    /// No such task.
+    NotFound,
+}
+
+/// A new task, all defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Insert {
+    /// Which handler.
+    pub task_type: TaskType,
+    /// What it is given.
+    pub payload: Json,
+    /// The idempotency key.
+    pub key: Option<Key>,
+    /// The higher goes first.
+    pub priority: Priority,
+    /// Attempts that may be charged.
+    pub max_attempts: u32,
+    /// The time limit of one attempt in seconds.
+    pub timeout_s: u64,
+    /// Not to be started earlier.
+    pub not_before: Option<WallTime>,
+    /// Not to be started earlier than this long after now.
+    pub delay: Option<Duration>,
+    /// Fails unless it is done this long after now.
+    pub expires: Option<Duration>,
+    /// Hand it over at once, as attempt 1. Ignored when the task exists already or is not due.
+    pub slot: Option<Slot>,
+}
+
+/// The outcome of an [`Insert`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    /// A new row.
+    New {
+        /// Its number.
+        id: TaskId,
+        /// When it was created.
+        created: WallTime,
+        /// `true`: handed over to the slot, so it is running.
+        claimed: bool,
+        /// How long until it may start.
+        due: Duration,
+    },
+    /// The key names this task, and it is the same one. Compared are type, payload bytes, priority, first
+    /// `max_attempts`, `timeout_s` and `not_before` (R3).
+    Existing {
+        /// Its number.
+        id: TaskId,
+        /// Where it stands.
+        status: Status,
+    },
+    /// The key names this task, and it is another one.
+    KeyConflict(TaskId),
+    /// The row could not be stored for a reason of its own; the rest of the batch was.
+    Refused(String),
+}
+
+/// Hand over due tasks of a type, at most one a slot: the highest priority first, then the earliest due
+/// time, then the lowest id. Where it can, a task that was at a worker before gets a slot at another one.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Which type.
+    pub task_type: TaskType,
+    /// Where to.
+    pub slots: Vec<Slot>,
+}
+
+/// The outcome of a [`Claim`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The tasks that are now running, each with the index of its slot; in the order of work.
+    pub tasks: Vec<(usize, Running)>,
+    /// What is left of the type.
+    pub rest: Rest,
+}
+
+/// The pending tasks of a type after a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// There are none.
+    Empty,
+    /// There are some that are due.
+    Ready,
+    /// There are some; the first is due in this time.
+    DueIn(Duration),
+}
+
+/// A running row, with all that TASK needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Running {
+    /// The task.
+    pub id: TaskId,
+    /// Which handler.
+    pub task_type: TaskType,
+    /// What it is given.
+    pub payload: Json,
+    /// The attempt's number, counted from 1.
+    pub attempt: u32,
+    /// The time limit of the attempt in seconds.
+    pub timeout_s: u64,
+    /// When the task was created.
+    pub created: WallTime,
+    /// The worker.
+    pub worker: Arc<str>,
+    /// The lease; `None` for a plain worker.
+    pub lease: Option<Lease>,
+}
+
+/// The state of a table when it is opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Opened {
+    /// All running rows, by id.
+    pub running: Vec<Running>,
+    /// All types that have pending rows, due or not, by name.
+    pub pending_types: Vec<TaskType>,
+    /// How long until the first task expires, if one will.
+    pub next_expiry: Option<Duration>,
+}
+
+/// Something to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// Where a task stands, and its result.
+    Result(TaskId),
+    /// All about a task.
+    Task(TaskId),
+    /// Tasks, the newest first; `limit` is filled in.
+    List(ListTasks),
+    /// How many tasks stand where.
+    Stats,
+}
+
+/// What was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// For [`Query::Result`]; `None`: no such task. `status` may be any; the rest is filled in once it has
+    /// ended.
+    Result(Option<Ended>),
+    /// For [`Query::Task`]: the task and its ended attempts, the newest first, at most [`ATTEMPTS_MAX`].
+    Task(Option<Box<(TaskView, Vec<AttemptView>)>>),
+    /// For [`Query::List`]: without payloads and results, and whether there are older ones.
+    List(Vec<TaskView>, bool),
+    /// For [`Query::Stats`].
+    Stats(StatusCounts),
+}
+
+/// Ended attempts that are shown of one task.
+pub const ATTEMPTS_MAX: usize = 20;

@@ -1,0 +1,121 @@
+//! The loop that runs a machine on a real socket and a real clock.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use taskgrid_protocol::Node;
+use taskgrid_protocol::limits::RECEIVE_BUFFER;
+use taskgrid_protocol::node::receive;
+use taskgrid_protocol::packer::Packer;
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+
+use crate::Clock;
+
+/// Datagrams taken in one round, before replies leave and effects begin. Without a bound a flood of
+/// datagrams would starve everything else.
+const DATAGRAMS_PER_ROUND: usize = 256;
+
+/// Events that may wait for a machine. A full queue holds back whoever reports: the committer, a handler.
+pub const EVENT_QUEUE: usize = 1_024;
+
+/// A machine that wants no wake-up gets one after this time, which it may ignore.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
+
+/// Runs `node` on `socket` until `perform` breaks.
+///
+/// `events` brings the outcomes of effects and whatever else the machine should know; `perform` starts an
+/// effect and must not block.
+pub async fn drive<N: Node, T>(
+    mut node: N,
+    socket: UdpSocket,
+    clock: Clock,
+    mut events: mpsc::Receiver<N::Event>,
+    mut perform: impl FnMut(N::Effect) -> ControlFlow<T>,
+) -> io::Result<T> {
+    let mut wire = Wire::new(socket)?;
+    loop {
+        let now = clock.now();
+        if node.poll_timeout().is_some_and(|at| at <= now) {
+            node.handle_timeout(now);
+        }
+        while let Some(effect) = node.poll_effect(now) {
+            if let ControlFlow::Break(outcome) = perform(effect) {
+                // What the machine said last (a deregistration, an answer) still leaves.
+                wire.send_all(&mut node).await;
+                return Ok(outcome);
+            }
+        }
+        wire.send_all(&mut node).await;
+        let sleep = node.poll_timeout().map_or(LONGEST_SLEEP, |at| clock.until(at));
+        tokio::select! {
+            readable = wire.socket.readable() => {
+                readable?;
+                wire.receive_some(&mut node, &clock);
+            }
+            event = events.recv() => {
+                let mut next = event;
+                while let Some(event) = next {
+                    node.handle_event(clock.now(), event);
+                    next = events.try_recv().ok();
+                }
+            }
+            () = sleep_for(sleep) => {}
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver owns the timers")]
+async fn sleep_for(span: Duration) {
+    tokio::time::sleep(span).await;
+}
+
+struct Wire {
+    socket: UdpSocket,
+    local: SocketAddr,
+    buffer: Box<[u8]>,
+    packer: Packer,
+}
+
+impl Wire {
+    fn new(socket: UdpSocket) -> io::Result<Self> {
+        let local = socket.local_addr()?;
+        let buffer = vec![0; RECEIVE_BUFFER].into_boxed_slice();
+        Ok(Self { socket, local, buffer, packer: Packer::default() })
+    }
+
+    fn receive_some<N: Node>(&mut self, node: &mut N, clock: &Clock) {
+        let now = clock.now();
+        for _ in 0..DATAGRAMS_PER_ROUND {
+            match self.socket.try_recv_from(&mut self.buffer) {
+                Ok((length, from)) if !self.is_ourselves(from) => {
+                    receive(node, now, from, &self.buffer[..length], |refusal| self.packer.push(refusal));
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // An error of an earlier send, such as an unreachable port: it is the re-sending's business.
+                Err(error) => tracing::trace!(%error, "receive"),
+            }
+        }
+    }
+
+    /// A datagram that claims to come from our own port would have us answer ourselves for ever (R36).
+    fn is_ourselves(&self, from: SocketAddr) -> bool {
+        let same_host = from.ip() == self.local.ip() || (self.local.ip().is_unspecified() && from.ip().is_loopback());
+        from.port() == 0 || (from.port() == self.local.port() && same_host)
+    }
+
+    async fn send_all<N: Node>(&mut self, node: &mut N) {
+        while let Some(transmit) = node.poll_transmit() {
+            self.packer.push(transmit);
+        }
+        for (to, bytes) in self.packer.drain() {
+            // A datagram that cannot be sent is a lost one; whoever needs the answer sends it again.
+            if let Err(error) = self.socket.send_to(&bytes, to).await {
+                tracing::debug!(%error, %to, "send");
+            }
+        }
+    }
+}

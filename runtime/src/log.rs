@@ -1,0 +1,18 @@
+//! Log lines, on standard error.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::ChronoUtc;
+
+/// Starts logging at the level that `TASKGRID_LOG` names (`error`, `warn`, `info`, `debug`, `trace`, or
+/// per module as in `taskgrid_worker=debug`); `default` where it names none.
+pub fn init(default: &str) {
+    let filter = EnvFilter::try_from_env("TASKGRID_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_timer(ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned()))
+        .with_target(false)
+        .with_writer(io::stderr)
+        .init();
+}
