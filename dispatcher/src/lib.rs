@@ -1,1 +1,3 @@
-//! (to be written)
+//! The dispatcher: keeps the tasks, finds workers for them, and hands out results.
+
+pub mod store;
