@@ -12,7 +12,6 @@ use crate::{Body, ErrorCode, ErrorReply, Json, Message, ReplyTo, RequestId};
 
 /// One element of a datagram.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "an element lives for one call")]
 pub enum Element {
     /// A well-formed message.
     Message(Message),

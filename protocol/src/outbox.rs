@@ -119,6 +119,11 @@ impl<K: Ord + Clone> Outbox<K> {
         }
     }
 
+    /// Whether more than one copy of `key` may have reached the peer, so that its answer may be to any of them.
+    pub fn was_resent(&self, key: &K) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.resent)
+    }
+
     /// Whether `key` still awaits its answer.
     pub fn contains(&self, key: &K) -> bool {
         self.entries.contains_key(key)

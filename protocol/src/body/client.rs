@@ -249,6 +249,17 @@ impl PostReply {
     }
 }
 
+/// The answer to CANCEL_TASK and RETRY_TASK.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderReply {
+    /// `Task cancelled` or `Task is pending again`.
+    pub message: String,
+    /// The task's number.
+    pub task_id: TaskId,
+    /// Where it stands now.
+    pub status: Status,
+}
+
 /// The answer to GET_RESULT, and the second one to POST_TASK with `wait_s`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultReply {

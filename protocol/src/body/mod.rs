@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 pub use client::{
-    AttemptView, GetResult, ListTasks, ListTasksReply, ListWorkers, ListWorkersReply, PingReply, PostReply, PostTask,
-    Priority, ResultReply, Span, StatsReply, Status, StatusCounts, TaskRef, TaskReply, TaskView, WorkerView,
+    AttemptView, GetResult, ListTasks, ListTasksReply, ListWorkers, ListWorkersReply, OrderReply, PingReply, PostReply,
+    PostTask, Priority, ResultReply, Span, StatsReply, Status, StatusCounts, TaskRef, TaskReply, TaskView, WorkerView,
 };
 pub use names::{Deregister, Lookup, LookupReply, NoData, RegisterReply, Registration, Since, WorkerEntry};
 pub use work::{
@@ -78,7 +78,6 @@ macro_rules! bodies {
     ($($(#[$doc:meta])* $name:literal => $variant:ident($data:ty),)*) => {
         /// `type` and `data` of a message.
         #[derive(Clone, Debug, PartialEq)]
-        #[expect(clippy::large_enum_variant, reason = "a message lives for one call; boxing would cost an allocation each")]
         pub enum Body {
             $($(#[$doc])* $variant($data),)*
             /// An answer. What `data` holds depends on the request.

@@ -1,0 +1,188 @@
+//! The steps of a conversation.
+
+use std::time::Duration;
+
+use taskgrid_protocol::body::PostReply;
+use taskgrid_protocol::outbox::jittered;
+use taskgrid_protocol::{Message, Timestamp};
+
+use super::Machine;
+use super::call::{Answer, CallId, Effect, Outcome, Progress, Rejected, Request, Silence};
+use super::conversation::Stage;
+use super::limits::{DATAGRAM_COST, PAUSE_DEFAULT, WINDOW_MAX};
+use super::reply::{Said, obeyed_before};
+
+impl Machine {
+    /// The call has a question to ask, when its turn comes.
+    pub(super) fn enqueue(&mut self, id: CallId) {
+        let conversation = self.calls.get_mut(&id).expect("only calls under way are queued");
+        conversation.stage = Stage::Queued;
+        self.alarms.set(id, conversation.deadline);
+        self.queue.insert(id);
+    }
+
+    /// Sends questions for as long as the window has room.
+    pub(super) fn send_queued(&mut self, now: Timestamp) {
+        while self.window_used < WINDOW_MAX
+            && let Some(id) = self.queue.first().copied()
+        {
+            let Some(to) = self.path.addr(now) else { return };
+            self.queue.pop_first();
+            self.alarms.cancel(&id);
+            let round = self.calls.get(&id).map_or(0, |conversation| conversation.round);
+            let wire_id = self.wire_id(id, round);
+            let conversation = self.calls.get_mut(&id).expect("only calls under way are queued");
+            let question = Message::request(wire_id, conversation.question()).transmit(to, conversation.pack);
+            let cost = question.bytes.len() + if question.pack { 0 } else { DATAGRAM_COST };
+            conversation.stage = Stage::Asked { cost };
+            self.window_used += cost;
+            let copy = self.asks.put(now, id, question, conversation.question_patience());
+            self.transmits.push_back(copy);
+        }
+    }
+
+    pub(super) fn handle_said(&mut self, now: Timestamp, id: CallId, round: u8, said: Said) {
+        let conversation = self.calls.get_mut(&id).expect("looked up by the caller");
+        conversation.hear(now);
+        let is_current = conversation.round == round;
+        match said {
+            // A success of an earlier round is a success: that copy was slow, not lost.
+            Said::Answer(answer) => self.end(now, id, Outcome::Ok(answer)),
+            Said::Ended(end) => self.end(now, id, Outcome::Ok(Answer::Progress(Progress::Ended(end)))),
+            Said::Stored(reply) => self.handle_stored(now, id, reply),
+            Said::NotReady(status) if is_current => {
+                if conversation.is_content(now) {
+                    self.end(now, id, Outcome::Ok(Answer::Progress(Progress::NotReady(status))));
+                } else if conversation.may_wait() {
+                    self.wait(now, id, true);
+                }
+            }
+            Said::Refused(refused, pause) if is_current => self.handle_refused(now, id, refused, pause),
+            Said::NotReady(_) | Said::Refused(..) => {}
+            // Not even a bad answer: it may have been damaged on its way, so the question stands.
+            Said::Garbled => conversation.garbled = true,
+        }
+    }
+
+    /// The task of a submission that waits is stored. From here on only its number is needed.
+    fn handle_stored(&mut self, now: Timestamp, id: CallId, reply: PostReply) {
+        let conversation = self.calls.get_mut(&id).expect("looked up by the caller");
+        if !matches!(conversation.request, Request::Submit { .. }) {
+            return;
+        }
+        conversation.request = Request::Watch { task: reply.task_id, limit: None };
+        conversation.hear(now);
+        let is_waiter = reply.waiting != Some(false);
+        self.effects.push_back(Effect::Stored(id, reply));
+        if is_waiter {
+            // The dispatcher counts the POST_TASK itself as a waiter, and what is sent again under the same
+            // id as the same one.
+            self.wait(now, id, false);
+        } else {
+            self.pause(now, id, PAUSE_DEFAULT);
+        }
+    }
+
+    /// Waits for the end of the task, for a slice.
+    fn wait(&mut self, now: Timestamp, id: CallId, announce: bool) {
+        self.answered(now, id);
+        let Some(to) = self.path.addr(now) else { return self.enqueue(id) };
+        let conversation = self.calls.get_mut(&id).expect("looked up by the caller");
+        let Request::Watch { task, .. } = conversation.request else {
+            unreachable!("only a watch waits");
+        };
+        conversation.stage = Stage::Waiting;
+        let (body, round) = (conversation.wait_request(now, task), conversation.round);
+        let (patience, pack) = (conversation.wait_patience(now), conversation.pack);
+        let request = Message::request(self.wire_id(id, round), body).transmit(to, pack);
+        let copy = self.waits.put(now, id, request, patience);
+        if announce {
+            self.transmits.push_back(copy);
+        }
+    }
+
+    fn handle_refused(&mut self, now: Timestamp, id: CallId, refused: Rejected, pause: Option<Duration>) {
+        let was_resent = self.asks.was_resent(&id);
+        let conversation = self.calls.get_mut(&id).expect("looked up by the caller");
+        conversation.doubt |= was_resent;
+        if conversation.doubt
+            && let Some(answer) = obeyed_before(&conversation.request, &refused)
+        {
+            return self.end(now, id, Outcome::Ok(answer));
+        }
+        let Some(pause) = pause else {
+            return self.end(now, id, Outcome::Rejected(refused));
+        };
+        // After the time that was asked for, not before, and not all who were refused together at once.
+        let pause = jittered(pause, &mut self.rng) + pause / 4;
+        if conversation.last_chance().is_none_or(|last| now + pause < last) {
+            conversation.round = conversation.round.wrapping_add(1);
+            return self.pause(now, id, pause);
+        }
+        // A read changes nothing, so nothing about it can be in doubt.
+        let is_read = matches!(conversation.request, Request::Watch { .. });
+        let outcome = if conversation.doubt && !is_read {
+            Outcome::Unknown(conversation.silence(Some(refused)))
+        } else {
+            Outcome::Rejected(refused)
+        };
+        self.end(now, id, outcome);
+    }
+
+    fn pause(&mut self, now: Timestamp, id: CallId, pause: Duration) {
+        self.answered(now, id);
+        let conversation = self.calls.get_mut(&id).expect("looked up by the caller");
+        conversation.stage = Stage::Paused;
+        self.alarms.set(id, now + pause);
+    }
+
+    /// A question has been asked in vain until the deadline.
+    pub(super) fn handle_silence(&mut self, id: CallId) {
+        self.release(id);
+        let conversation = self.calls.remove(&id).expect("only calls under way ask");
+        self.effects.push_back(Effect::Ended(id, Outcome::Unknown(conversation.silence(None))));
+    }
+
+    pub(super) fn handle_alarm(&mut self, now: Timestamp, id: CallId) {
+        let conversation = self.calls.get_mut(&id).expect("only calls under way have alarms");
+        match conversation.stage {
+            Stage::Paused => {
+                // The silence until now was asked for.
+                conversation.hear(now);
+                self.enqueue(id);
+            }
+            Stage::Queued if self.path.addr(now).is_some() => self.handle_silence(id),
+            Stage::Queued => {
+                self.release(id);
+                self.calls.remove(&id);
+                self.effects.push_back(Effect::Ended(id, Outcome::Unknown(Silence::NoAddress)));
+            }
+            Stage::Asked { .. } | Stage::Waiting => unreachable!("the outboxes have their own timers"),
+        }
+    }
+
+    fn end(&mut self, now: Timestamp, id: CallId, outcome: Outcome) {
+        self.answered(now, id);
+        self.calls.remove(&id);
+        self.effects.push_back(Effect::Ended(id, outcome));
+    }
+
+    /// The current question has been answered, which tells how long a round trip takes.
+    fn answered(&mut self, now: Timestamp, id: CallId) {
+        self.asks.answered(now, &id);
+        self.release(id);
+    }
+
+    /// Takes the call out of whatever holds it.
+    pub(super) fn release(&mut self, id: CallId) {
+        if let Some(conversation) = self.calls.get(&id)
+            && let Stage::Asked { cost } = conversation.stage
+        {
+            self.window_used -= cost;
+        }
+        self.asks.forget(&id);
+        self.waits.forget(&id);
+        self.queue.remove(&id);
+        self.alarms.cancel(&id);
+    }
+}
