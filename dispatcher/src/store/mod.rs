@@ -4,10 +4,11 @@
 //! id) is the store's contract, its *placement* on workers the machine's. Whatever a store must do stands
 //! in `conformance`, which every store passes; a behaviour that is not in there does not exist.
 
-// #[cfg(test)]
-// mod conformance;
-// mod memory;
-// mod sqlite;
+#[cfg(test)]
+mod conformance;
+mod memory;
+mod rules;
+mod sqlite;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +17,8 @@ use taskgrid_protocol::body::{AttemptView, ListTasks, Priority, Status, StatusCo
 use taskgrid_protocol::error::TaskError;
 use taskgrid_protocol::{Json, Key, Lease, TaskId, TaskType, WallTime};
 
-// pub use memory::MemoryStore;
-// pub use sqlite::{SqliteStore, look_at};
+pub use memory::MemoryStore;
+pub use sqlite::{Looked, SqliteStore, Wal, look_at};
 
 /// A durable table of tasks. Its methods block, so they are never called on a tokio worker thread.
 pub trait Store {
@@ -219,6 +220,24 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    const ALL: [Self; 10] = [
+        Self::Failed,
+        Self::Timeout,
+        Self::LeaseLost,
+        Self::WorkerLost,
+        Self::Rejected,
+        Self::Released,
+        Self::Superseded,
+        Self::Cancelled,
+        Self::Expired,
+        Self::Late,
+    ];
+
+    /// The outcome that a word in the table names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)
+    }
+
     /// The word in the table.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -265,7 +284,12 @@ pub enum Cancelled {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retried {
     /// The task is pending again, due at once.
-    Requeued(TaskType),
+    Requeued {
+        /// Its number.
+        id: TaskId,
+        /// Its type.
+        task_type: TaskType,
+    },
     /// It has neither failed nor been cancelled.
     NotRetryable(Status),
     /// No such task.
@@ -408,11 +432,15 @@ pub enum Answer {
     Result(Option<Ended>),
     /// For [`Query::Task`]: the task and its ended attempts, the newest first, at most [`ATTEMPTS_MAX`].
     Task(Option<Box<(TaskView, Vec<AttemptView>)>>),
-    /// For [`Query::List`]: without payloads and results, and whether there are older ones.
+    /// For [`Query::List`]: without payloads and results, and whether there are older ones. A store may stop
+    /// after [`LIST_REACH`] ids without finding enough, and then says that there may be.
     List(Vec<TaskView>, bool),
     /// For [`Query::Stats`].
     Stats(StatusCounts),
 }
+
+/// How many ids a list with a filter looks back, unless an index leads on: less than a second's work.
+pub const LIST_REACH: i64 = 1_000_000;
 
 /// Ended attempts that are shown of one task.
 pub const ATTEMPTS_MAX: usize = 20;

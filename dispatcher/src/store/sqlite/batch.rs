@@ -1,0 +1,141 @@
+//! One batch, one transaction.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use taskgrid_protocol::WallTime;
+use taskgrid_protocol::body::Status;
+
+use super::rows::{self, time_text};
+use super::{Known, claims, ends, finishes, inserts};
+use crate::store::rules;
+use crate::store::{Batch, Outcomes, StoreError};
+
+/// A batch under way.
+pub(super) struct Work<'c> {
+    pub(super) connection: &'c Connection,
+    /// For what is due.
+    pub(super) now: WallTime,
+    pub(super) now_text: String,
+    /// For what is stored: never before an earlier one.
+    pub(super) stamp: WallTime,
+    pub(super) stamp_text: String,
+    /// The latest scheduled time of any pending task that is due.
+    pub(super) horizon_text: String,
+    pub(super) moves: Moves,
+    pub(super) known: Known,
+}
+
+/// Applies `batch` within the open transaction of `connection`. What is known then holds once that is
+/// committed.
+pub(super) fn apply(
+    connection: &Connection,
+    now: WallTime,
+    known: Known,
+    batch: &Batch,
+) -> Result<(Outcomes, Known), StoreError> {
+    let mut work = Work::new(connection, now, known);
+    work.count_added_rows()?;
+    let outcomes = Outcomes {
+        finishes: finishes::finish_all(&mut work, &batch.finishes)?,
+        releases: ends::release_all(&mut work, &batch.releases)?,
+        cancels: ends::cancel_all(&mut work, &batch.cancels)?,
+        retries: ends::retry_all(&mut work, &batch.retries)?,
+        expired: if batch.expire { ends::expire(&mut work)? } else { Vec::new() },
+        inserts: inserts::insert_all(&mut work, &batch.inserts)?,
+        claims: claims::claim_all(&mut work, &batch.claims)?,
+        next_expiry: if batch.expire { next_expiry(connection, now)? } else { None },
+    };
+    Ok((outcomes, work.close()?))
+}
+
+impl<'c> Work<'c> {
+    pub(super) fn new(connection: &'c Connection, now: WallTime, mut known: Known) -> Self {
+        known.latest = known.latest.max(rules::storable(now));
+        let stamp = known.latest;
+        let horizon = rules::due_horizon(now, stamp);
+        let (now_text, stamp_text, horizon_text) = (time_text(now), time_text(stamp), time_text(horizon));
+        Self { connection, now, now_text, stamp, stamp_text, horizon_text, moves: Moves::default(), known }
+    }
+
+    /// Rows that another program has inserted since the last batch: counts them, and remembers the types
+    /// that have work.
+    pub(super) fn count_added_rows(&mut self) -> Result<(), StoreError> {
+        const COUNT: &str = "SELECT type, status, count(*) FROM tasks WHERE id > ?1 GROUP BY type, status";
+        let newest = newest(self.connection)?;
+        if newest <= self.known.newest {
+            return Ok(());
+        }
+        let mut count = self.connection.prepare_cached(COUNT)?;
+        let mut added = count.query([self.known.newest])?;
+        while let Some(row) = added.next()? {
+            let (task_type, status) = (rows::task_type(row, 0)?, rows::status(row, 1)?);
+            self.moves.add(status, row.get(2)?);
+            if status == Status::Pending && !self.known.added.contains(&task_type) {
+                self.known.added.push(task_type);
+            }
+        }
+        self.known.newest = newest;
+        Ok(())
+    }
+
+    /// Writes the counters, once for the whole batch.
+    pub(super) fn close(self) -> Result<Known, StoreError> {
+        const ADD: &str = "UPDATE counters SET value = value + ?2 WHERE name = ?1";
+        const SET: &str = "UPDATE counters SET value = ?2 WHERE name = ?1 AND value <> ?2";
+        let mut add = self.connection.prepare_cached(ADD)?;
+        for (status, change) in Moves::ALL.iter().zip(self.moves.0) {
+            if change != 0 {
+                add.execute(params![status.as_str(), change])?;
+            }
+        }
+        self.connection.prepare_cached(SET)?.execute(params![COUNTED_TO, self.known.newest])?;
+        Ok(self.known)
+    }
+}
+
+/// The counter that holds the newest task that the others know of.
+pub(super) const COUNTED_TO: &str = "counted_to";
+
+/// The newest row, whoever inserted it.
+pub(super) fn newest(connection: &Connection) -> Result<i64, StoreError> {
+    let newest = connection.prepare_cached("SELECT max(id) FROM tasks")?.query_row([], |row| row.get(0))?;
+    Ok(Option::unwrap_or_default(newest))
+}
+
+/// How long until the first task expires.
+pub(super) fn next_expiry(connection: &Connection, now: WallTime) -> Result<Option<Duration>, StoreError> {
+    const FIRST: &str = "SELECT timestamp_expires FROM tasks \
+        WHERE timestamp_expires IS NOT NULL AND status IN ('pending', 'running') \
+        ORDER BY timestamp_expires LIMIT 1";
+    let first = connection.prepare_cached(FIRST)?.query_row([], |row| rows::time(row, 0)).optional()?;
+    Ok(first.map(|first| first.since(now)))
+}
+
+/// By how much the tasks of each status have become more or fewer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Moves([i64; 5]);
+
+impl Moves {
+    pub(super) const ALL: [Status; 5] =
+        [Status::Pending, Status::Running, Status::Done, Status::Failed, Status::Cancelled];
+
+    pub(super) fn add(&mut self, status: Status, number: i64) {
+        self.0[Self::index(status)] += number;
+    }
+
+    pub(super) fn shift(&mut self, from: Status, to: Status) {
+        self.add(from, -1);
+        self.add(to, 1);
+    }
+
+    fn index(status: Status) -> usize {
+        match status {
+            Status::Pending => 0,
+            Status::Running => 1,
+            Status::Done => 2,
+            Status::Failed => 3,
+            Status::Cancelled => 4,
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! A look at a database before anything is opened for writing (R32).
+//!
+//! It decides whether this program may work with the file, and leaves the file, and all beside it, byte for
+//! byte as they were.
+
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use taskgrid_runtime::{Exit, StartError};
+
+use super::connect::{self, migrations};
+use super::maintain::quick_check;
+
+/// Below this the whole file is checked before it is used: it takes less than half a second.
+const CHECK_AT_ONCE_MAX: u64 = 64 * 1024 * 1024;
+
+/// What every SQLite file begins with.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// What the first migration writes into the header.
+const APPLICATION_ID: i32 = i32::from_be_bytes(*b"TGRD");
+
+/// For another program to end its transaction.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looked {
+    /// Nothing: the file will be created.
+    New,
+    /// Our table, without damage.
+    Sound,
+    /// Our table. It is large, so [`super::SqliteStore::check`] is to look for damage while it is in use.
+    Unchecked,
+}
+
+/// Looks at the database `path`. `thorough` checks also a large file for damage, as is wise after the disk
+/// has failed.
+pub fn look_at(path: &Path, thorough: bool) -> Result<Looked, StartError> {
+    connect::assert_version()?;
+    refuse_unsuitable_place(path)?;
+    let Some(size) = size(path)? else { return Ok(Looked::New) };
+    let log = size_beside(path, "-wal");
+    if size == 0 {
+        return if log == 0 { Ok(Looked::New) } else { Err(damaged(path, &["the file is empty, its -wal is not"])) };
+    }
+    if size_beside(path, "-journal") > 0 {
+        return look_at_journal(path, size);
+    }
+    refuse_other_formats(path)?;
+    let look = Look { path, connection: open(path, log > 0).map_err(|error| refusal(path, &error))? };
+    let is_new = look.refuse_strangers()?;
+    if !is_new {
+        look.refuse_other_schemas()?;
+    }
+    if !thorough && size >= CHECK_AT_ONCE_MAX {
+        return Ok(Looked::Unchecked);
+    }
+    let complaints = quick_check(&look.connection).map_err(|error| refusal(path, &error))?;
+    match (complaints.as_slice(), is_new) {
+        ([], true) => Ok(Looked::New),
+        ([], false) => Ok(Looked::Sound),
+        (complaints, _) => Err(damaged(path, complaints)),
+    }
+}
+
+struct Look<'p> {
+    path: &'p Path,
+    connection: Connection,
+}
+
+impl Look<'_> {
+    /// Whether the file has no tables yet: the first start was interrupted. A file with tables must be ours.
+    fn refuse_strangers(&self) -> Result<bool, StartError> {
+        const TABLES: &str = "SELECT count(*) FROM sqlite_schema WHERE name <> 'refinery_schema_history'
+            AND tbl_name <> 'refinery_schema_history'";
+        let id: i32 = self.read("PRAGMA application_id")?;
+        let tables: i64 = self.read(TABLES)?;
+        match id {
+            APPLICATION_ID => Ok(false),
+            0 if tables == 0 => Ok(true),
+            _ => Err(not_ours(self.path, "it is the database of another program")),
+        }
+    }
+
+    fn refuse_other_schemas(&self) -> Result<(), StartError> {
+        const HISTORY: &str = "SELECT version, checksum FROM refinery_schema_history ORDER BY version";
+        let runner = migrations::runner();
+        let ours = runner.get_migrations();
+        let newest = ours.iter().map(refinery::Migration::version).max().unwrap_or_default();
+        let history = self.connection.prepare(HISTORY).and_then(|mut statement| {
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+            rows.collect::<Result<Vec<(i32, String)>, _>>()
+        });
+        for (version, checksum) in history.map_err(|error| refusal(self.path, &error))? {
+            if version > newest {
+                return Err(StartError::new(
+                    Exit::Corrupt,
+                    format!(
+                        "the database {} was made by a newer taskgrid (schema {version}, this one knows {newest}): \
+                     start that one, or choose another file with --database",
+                        self.path.display()
+                    ),
+                ));
+            }
+            let known = ours.iter().find(|migration| migration.version() == version);
+            if known.is_none_or(|migration| migration.checksum().to_string() != checksum) {
+                let why = format!("its schema {version} is not the one that was released under this number");
+                return Err(not_ours(self.path, &why));
+            }
+        }
+        Ok(())
+    }
+
+    fn read<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T, StartError> {
+        self.connection.query_row(sql, [], |row| row.get(0)).map_err(|error| refusal(self.path, &error))
+    }
+}
+
+/// Opens the file in such a way that nothing is written, not even the index of the write-ahead log.
+fn open(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
+    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if !has_log {
+        // Without a log everything stands in the file itself, and no lock or index is needed to read it.
+        let connection = Connection::open_with_flags(uri(path), read_only | OpenFlags::SQLITE_OPEN_URI)?;
+        return connect::init(&connection).map(|()| connection);
+    }
+    match open_exclusively(path) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+            // Another program reads the file just now and so keeps an index of the log, which we can share.
+            let connection = Connection::open_with_flags(path, read_only)?;
+            connection.busy_timeout(PATIENCE)?;
+            connect::init(&connection)?;
+            touch(&connection).map(|()| connection)
+        }
+        opened => opened,
+    }
+}
+
+/// Alone with the file, SQLite keeps the index of the log in its own memory.
+fn open_exclusively(path: &Path) -> rusqlite::Result<Connection> {
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(PATIENCE)?;
+    // Else closing the connection would copy the log into the file and delete it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.pragma_update(None, "query_only", "ON")?;
+    connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+    connect::init(&connection)?;
+    touch(&connection).map(|()| connection)
+}
+
+/// The first access: now the locks are taken.
+fn touch(connection: &Connection) -> rusqlite::Result<()> {
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
+}
+
+fn uri(path: &Path) -> PathBuf {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri.into()
+}
+
+/// The size of the file `path`, if there is one; it must be one that can be read and written.
+fn size(path: &Path) -> Result<Option<u64>, StartError> {
+    let found = match fs::metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(path, &error.to_string())),
+    };
+    if !found.is_file() {
+        return Err(unusable(path, "it is not a file; name one with --database"));
+    }
+    rustix::fs::access(path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK)
+        .map_err(|error| unusable(path, &format!("cannot read and write it: {error}")))?;
+    Ok(Some(found.len()))
+}
+
+/// A directory in which SQLite can keep its log beside the file, on a disk whose locks can be trusted (R30).
+fn refuse_unsuitable_place(path: &Path) -> Result<(), StartError> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+    rustix::fs::access(directory, access)
+        .map_err(|error| unusable(path, &format!("cannot write to {}: {error}", directory.display())))?;
+    #[cfg(target_os = "linux")]
+    refuse_network_file_system(path, directory)?;
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+fn refuse_network_file_system(path: &Path, directory: &Path) -> Result<(), StartError> {
+    /// The magic numbers of statfs(2).
+    const NETWORK: [(u32, &str); 5] =
+        [(0x6969, "NFS"), (0x517B, "SMB"), (0xFF53_4D42, "CIFS"), (0xFE53_4D42, "SMB2"), (0x5346_414F, "AFS")];
+    let found = rustix::fs::statfs(directory)
+        .map_err(|error| unusable(path, &format!("cannot look at {}: {error}", directory.display())))?;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the magic numbers have 32 bits")]
+    let kind = found.f_type as u32;
+    match NETWORK.iter().find(|(magic, _)| *magic == kind) {
+        None => Ok(()),
+        Some((_, name)) => Err(unusable(
+            path,
+            &format!(
+                "it is on a network file system ({name}), whose locks do not \
+            keep two writers apart; use a local disk"
+            ),
+        )),
+    }
+}
+
+fn refuse_other_formats(path: &Path) -> Result<(), StartError> {
+    let mut header = [0; MAGIC.len()];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
+    match read {
+        Ok(()) if header == *MAGIC => Ok(()),
+        Ok(()) => Err(not_ours(path, "it is not an SQLite database")),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(not_ours(path, "it is not an SQLite database")),
+        Err(error) => Err(unusable(path, &error.to_string())),
+    }
+}
+
+/// Our files are in WAL mode from their first page on, so a rollback journal is another program's work; to
+/// read the file would roll it back. But before the first page is whole, our own first start has one.
+fn look_at_journal(path: &Path, size: u64) -> Result<Looked, StartError> {
+    const FIRST_PAGE: u64 = 4_096;
+    if size <= FIRST_PAGE {
+        return Ok(Looked::New);
+    }
+    Err(not_ours(path, "another program was interrupted while it wrote to it, and has left a -journal"))
+}
+
+/// The file that SQLite keeps beside the database under this ending.
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn size_beside(path: &Path, ending: &str) -> u64 {
+    fs::metadata(beside(path, ending)).map_or(0, |file| file.len())
+}
+
+fn unusable(path: &Path, why: &str) -> StartError {
+    StartError::configuration(format!("cannot use {} as the database: {why}", path.display()))
+}
+
+fn not_ours(path: &Path, why: &str) -> StartError {
+    let path = path.display();
+    StartError::new(
+        Exit::Corrupt,
+        format!("{path} is not a taskgrid database: {why}; choose another file with --database"),
+    )
+}
+
+fn damaged(path: &Path, complaints: &[impl AsRef<str>]) -> StartError {
+    let complaints = complaints.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("; ");
+    let path = path.display();
+    StartError::new(
+        Exit::Corrupt,
+        format!(
+            "the database {path} is damaged ({complaints}). It was left as it is. Save what can be read with: \
+         sqlite3 '{path}' \".recover\" | sqlite3 '{path}.recovered'"
+        ),
+    )
+}
+
+/// Why SQLite could not read the file.
+fn refusal(path: &Path, error: &rusqlite::Error) -> StartError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StartError::in_use(format!("the database {} is locked by another program", path.display()))
+        }
+        Some(ErrorCode::DatabaseCorrupt) => damaged(path, &[error.to_string()]),
+        Some(ErrorCode::NotADatabase) => not_ours(path, "it is not an SQLite database"),
+        Some(ErrorCode::SystemIoFailure) => {
+            StartError::new(Exit::Disk, format!("cannot read the database {}: {error}", path.display()))
+        }
+        _ => damaged(path, &[error.to_string()]),
+    }
+}

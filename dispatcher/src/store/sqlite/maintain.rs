@@ -1,0 +1,71 @@
+//! What the daemon does between batches.
+
+use rusqlite::Connection;
+use taskgrid_protocol::TaskType;
+
+use super::batch;
+use super::look::beside;
+use super::{SqliteStore, rows};
+use crate::store::StoreError;
+
+/// Lines of `quick_check` that are told; the first say enough.
+const COMPLAINTS_MAX: usize = 5;
+
+/// The state of the write-ahead log after a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wal {
+    /// The size of the `-wal` file. It shrinks only when the log is truncated; else its space is used again.
+    pub bytes: u64,
+    /// Pages in it that are not in the database file yet, because a reader still needs the older ones.
+    pub left: u64,
+}
+
+impl SqliteStore {
+    /// Copies the write-ahead log into the database file, as far as no reader is in the way, so that the log
+    /// starts again from its beginning. With `truncate` it also waits for readers and shrinks the file.
+    ///
+    /// It uses the writer's connection, so a batch waits for it: between batches is the best time.
+    pub fn checkpoint(&self, truncate: bool) -> Result<Wal, StoreError> {
+        let mode = if truncate { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
+        let connection = self.writer.get()?;
+        let (logged, copied) =
+            connection.query_row(mode, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
+        let file = std::fs::metadata(beside(&self.path, "-wal"));
+        Ok(Wal { bytes: file.map_or(0, |file| file.len()), left: logged.saturating_sub(copied).max(0).unsigned_abs() })
+    }
+
+    /// Looks through the whole file for damage, on a reader. For large files, where
+    /// [`super::look_at`] leaves it out, so that they do not delay the start.
+    pub fn check(&self) -> Result<(), StoreError> {
+        let connection = self.readers.get()?;
+        let complaints = quick_check(&connection)?;
+        if complaints.is_empty() { Ok(()) } else { Err(StoreError::Corrupt(complaints.join("; "))) }
+    }
+
+    /// Types of pending tasks that other programs have inserted into the table since the last call. One seek
+    /// if there are none, so it can be asked every second.
+    pub fn added_types(&self) -> Result<Vec<TaskType>, StoreError> {
+        const ADDED: &str = "SELECT DISTINCT type FROM tasks NOT INDEXED WHERE id > ?1 AND status = 'pending'";
+        // While it is held no batch is under way, so every row that is not known came from elsewhere.
+        let mut known = self.known();
+        let mut added = std::mem::take(&mut known.added);
+        let connection = self.readers.get()?;
+        let newest = batch::newest(&connection)?;
+        let told = known.told.max(known.newest);
+        if newest > told {
+            let mut statement = connection.prepare_cached(ADDED)?;
+            for task_type in statement.query_map([told], |row| rows::task_type(row, 0))? {
+                added.push(task_type?);
+            }
+            known.told = newest;
+        }
+        Ok(added)
+    }
+}
+
+/// Complaints about the file behind `connection`; none if it is sound.
+pub(super) fn quick_check(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(&format!("PRAGMA quick_check({COMPLAINTS_MAX})"))?;
+    let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
+}

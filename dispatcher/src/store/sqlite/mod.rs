@@ -1,0 +1,89 @@
+//! The store in an SQLite file.
+//!
+//! One connection writes, a few read, and each comes from a pool. The file is in WAL mode, so that readers
+//! never wait for the writer, and every commit is synced before it is reported.
+
+mod batch;
+mod claims;
+mod connect;
+mod ends;
+mod error;
+mod finishes;
+mod inserts;
+mod look;
+mod maintain;
+mod opening;
+mod reads;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use r2d2::Pool;
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::TransactionBehavior;
+use taskgrid_protocol::{TaskType, WallTime};
+
+pub use look::{Looked, look_at};
+pub use maintain::Wal;
+
+use super::{Answer, Batch, Opened, Outcomes, Query, Store, StoreError};
+
+/// A table of tasks in an SQLite file. Clones share its connections.
+#[derive(Clone, Debug)]
+pub struct SqliteStore {
+    path: Arc<PathBuf>,
+    writer: Pool<SqliteConnectionManager>,
+    readers: Pool<SqliteConnectionManager>,
+    known: Arc<Mutex<Known>>,
+}
+
+/// What the writer remembers from batch to batch.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    /// The latest time that was stored; no later one is earlier.
+    latest: WallTime,
+    /// The newest row that the counters know of.
+    newest: i64,
+    /// Types of pending rows that another program has inserted and that nobody has asked for yet.
+    added: Vec<TaskType>,
+    /// The newest row whose type was told to whom asked.
+    told: i64,
+}
+
+impl Store for SqliteStore {
+    fn open(&mut self, now: WallTime) -> Result<Opened, StoreError> {
+        let mut known = self.known();
+        let mut connection = self.writer.get()?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let (opened, learnt) = opening::open(&transaction, now)?;
+        transaction.commit()?;
+        *known = learnt;
+        Ok(opened)
+    }
+
+    fn apply(&mut self, now: WallTime, batch: &Batch) -> Result<Outcomes, StoreError> {
+        let mut known = self.known();
+        let mut connection = self.writer.get()?;
+        // Dropping the transaction rolls it back, whatever SQLite has undone by itself before.
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let (outcomes, learnt) = batch::apply(&transaction, now, known.clone(), batch)?;
+        transaction.commit()?;
+        *known = learnt;
+        Ok(outcomes)
+    }
+
+    fn read(&self, query: &Query) -> Result<Answer, StoreError> {
+        let mut connection = self.readers.get()?;
+        reads::answer(&mut connection, query)
+    }
+}
+
+impl SqliteStore {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        // What is known changes only after a commit, in one assignment, so a panic elsewhere left it whole.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
