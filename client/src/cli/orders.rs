@@ -1,0 +1,50 @@
+//! `taskgrid cancel` and `taskgrid retry`.
+
+use std::future::Future;
+
+use clap::Args;
+use taskgrid_protocol::TaskId;
+
+use super::session::Session;
+use super::{Console, Done, OutputArgs, ServerArgs, parse_task_id};
+use crate::{CallError, OrderReply};
+
+/// Arguments of `taskgrid cancel` and `taskgrid retry`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Cancelling a task that runs tells its worker to stop. Only failed and cancelled tasks can be retried; a
+retried task gets its attempts anew.
+Exit codes: 0 fine, 2 wrong usage, 3 refused (nothing was changed), 4 no answer (it may have happened).")]
+pub struct OrderArgs {
+    /// The number of the task
+    #[arg(value_name = "ID", value_parser = parse_task_id, allow_negative_numbers = true)]
+    task: TaskId,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl OrderArgs {
+    pub(super) async fn cancel(self, console: &mut Console) -> Done {
+        let mut session = Session::open(&self.server, self.output, console).await?;
+        let client = session.client.clone();
+        order(&mut session, client.cancel(self.task)).await
+    }
+
+    pub(super) async fn retry(self, console: &mut Console) -> Done {
+        let mut session = Session::open(&self.server, self.output, console).await?;
+        let client = session.client.clone();
+        order(&mut session, client.retry(self.task)).await
+    }
+}
+
+async fn order(session: &mut Session<'_>, call: impl Future<Output = Result<OrderReply, CallError>>) -> Done {
+    let reply = session.ask(call).await?;
+    if session.wants_json() {
+        session.console.print_json(&reply);
+    } else {
+        session.console.print(&format!("Task {} is {}.", reply.task_id, reply.status));
+    }
+    Ok(())
+}

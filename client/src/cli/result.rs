@@ -1,0 +1,58 @@
+//! `taskgrid result`.
+
+use std::time::Duration;
+
+use clap::Args;
+use taskgrid_protocol::TaskId;
+use taskgrid_runtime::parse_seconds;
+
+use super::outcome::{EndDocument, print_end};
+use super::session::Session;
+use super::{Console, Done, Exit, OutputArgs, ServerArgs, parse_task_id};
+use crate::Progress;
+
+/// Arguments of `taskgrid result`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+Examples:
+  taskgrid result 42                prints the result, a string bare, anything else as JSON
+  taskgrid result 42 --wait 60      waits for it, up to a minute
+
+Reading a result does not consume it.
+Exit codes: 0 fine, 1 the task failed or was cancelled, 2 wrong usage, 3 there is no such task,
+4 no result yet, or no answer.")]
+pub struct ResultArgs {
+    /// The number of the task
+    #[arg(value_name = "ID", value_parser = parse_task_id, allow_negative_numbers = true)]
+    task: TaskId,
+    /// How long to wait for the end of the task
+    #[arg(long, value_name = "SECONDS", env = "TASKGRID_RESULT_WAIT", default_value = "0", value_parser = parse_seconds)]
+    wait: Duration,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+impl ResultArgs {
+    pub(super) async fn execute(self, console: &mut Console) -> Done {
+        let mut session = Session::open(&self.server, self.output, console).await?;
+        let client = session.client.clone();
+        // The first look is answered at once, so silence can be told from waiting.
+        let mut progress = session.ask(client.result(self.task)).await?;
+        if matches!(progress, Progress::NotReady(_)) && !self.wait.is_zero() {
+            progress = client.wait_at_most(self.task, self.wait).await.map_err(|error| session.fail(&error))?;
+        }
+        match progress {
+            Progress::Ended(end) => print_end(&mut session, Some(self.task), end),
+            Progress::NotReady(status) => {
+                if session.wants_json() {
+                    session.console.print_json(&EndDocument::new(Some(self.task), status));
+                }
+                let stands = status.map_or_else(String::new, |status| format!(": it is {status}"));
+                session.console.tell(&format!("Task {} has no result yet{stands}.", self.task));
+                Err(Exit::Unknown)
+            }
+        }
+    }
+}
