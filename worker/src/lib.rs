@@ -1,1 +1,3 @@
-//! (to be written)
+//! The worker: registers, takes tasks, runs their handlers and returns results until they are stored.
+
+pub mod machine;

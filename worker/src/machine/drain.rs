@@ -1,0 +1,61 @@
+//! Stopping without losing anything (R39).
+//!
+//! The worker leaves the lists of the name services, tells its dispatchers, and takes nothing new. Handlers
+//! may go on for the grace. What still runs then is stopped and given back: the dispatcher does not charge
+//! it, since a task that outlasts some restarts of its workers has not failed.
+
+use taskgrid_protocol::Timestamp;
+use taskgrid_protocol::body::RejectReason;
+use taskgrid_protocol::outbox::Patience;
+
+use super::limits::{FAREWELL, GIVE_BACK_FOR, GIVE_BACK_RESEND};
+use super::memory::{Name, Refusal};
+use super::runs::Why;
+use super::{Alarm, Asked, Effect, Exit, Machine, Note, RunKey};
+
+impl Machine {
+    pub(super) fn handle_drain(&mut self, now: Timestamp) {
+        if self.draining {
+            return;
+        }
+        self.draining = true;
+        self.deregister(now);
+        self.beat(now);
+        self.timers.set(Alarm::GraceOver, now + self.config.grace);
+        self.timers.set(Alarm::GiveUp, now + self.config.grace + FAREWELL);
+    }
+
+    pub(super) fn handle_grace_over(&mut self) {
+        let running: Vec<RunKey> = self.runs.keys().collect();
+        for run in running {
+            self.stop(run, Why::GraceOver);
+        }
+    }
+
+    /// A handler was stopped because its grace was over. Its task is offered to another worker.
+    pub(super) fn give_back(&mut self, now: Timestamp, name: Name) {
+        let Some(attempt) = self.memory.get(&name) else { return };
+        let (task, route) = (attempt.task, attempt.route);
+        let refusal = Refusal::from(RejectReason::Draining);
+        let id = self.next_request();
+        let transmit = self.reject(&name, task.0, &refusal).transmit(route.dispatcher, route.packed);
+        let patience = Patience { deadline: Some(now + GIVE_BACK_FOR), ..Patience::every(GIVE_BACK_RESEND) };
+        self.ask(now, id, Asked::GiveBack, transmit, patience);
+        self.memory.refuse(now, name, task, route, refusal);
+    }
+
+    /// Whether nothing is left to do.
+    pub(super) fn is_drained(&self) -> bool {
+        self.draining && self.runs.is_empty() && self.asked.values().all(|asked| matches!(asked, Asked::Heartbeat))
+    }
+
+    /// The time is up, whatever is left.
+    pub(super) fn give_up(&mut self) {
+        let unstored = self.memory.live_count();
+        if unstored > 0 {
+            self.note(Note::Unstored(unstored));
+        }
+        self.exited = true;
+        self.effects.push_back(Effect::Exit(Exit::Drained));
+    }
+}

@@ -1,0 +1,141 @@
+//! TASK and TASK_CANCEL: what dispatchers want of this worker.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use taskgrid_protocol::body::{AckState, RejectReason, TaskAck, TaskCancel, TaskObject, TaskReject};
+use taskgrid_protocol::limits::{TIMEOUT_DEFAULT, VALUE_MAX};
+use taskgrid_protocol::{Body, ErrorCode, Lease, Message, ReplyTo, TaskId, Timestamp, WallTime};
+
+use super::limits::{BUSY_PAUSE, UNSTORED_MAX};
+use super::memory::{Name, Refusal, Route, Stage};
+use super::runs::Why;
+use super::{Machine, Task};
+
+impl Machine {
+    /// TASK. Answered by TASK_ACK, TASK_REJECT or the result itself (R13).
+    pub(super) fn handle_task(&mut self, now: Timestamp, from: SocketAddr, message: Message) {
+        let route = Route { dispatcher: from, packed: message.packed };
+        let Body::Task(task) = message.body else { return };
+        let beside = message.beside;
+        let name = beside.lease.map_or(Name::Plain(from, task.id), Name::Lease);
+        if self.memory.get(&name).is_some() {
+            return self.handle_repeated(now, &name, route);
+        }
+        if let Some(refusal) = self.objection(now, &task) {
+            self.send_reject(&name, task.id, route, &refusal);
+            return self.memory.refuse(now, name, (task.id, task.timestamp_created), route, refusal);
+        }
+        let timeout = beside.timeout_s.map_or(TIMEOUT_DEFAULT, Duration::from_secs);
+        let run = self.begin(now, name.clone(), timeout);
+        self.memory.start(name.clone(), (task.id, task.timestamp_created), route, run);
+        let task = Task {
+            id: task.id,
+            task_type: task.task_type,
+            payload: task.payload,
+            attempt: beside.attempt.unwrap_or(1),
+            lease: name.lease().cloned(),
+        };
+        self.effects.push_back(super::Effect::Run(run, task));
+    }
+
+    /// Why a new attempt is not started here, if it is not.
+    fn objection(&mut self, now: Timestamp, task: &TaskObject) -> Option<Refusal> {
+        if let Some(holder) = self.memory.holder_of(&(task.id, task.timestamp_created)).cloned() {
+            // The dispatcher has given the older attempt up, but it is here: one run serves both (R22).
+            self.send_result_again(now, &holder, None);
+            return Some(Refusal { reason: RejectReason::AlreadyRunning, holds: holder.lease().cloned() });
+        }
+        let reason = if self.draining {
+            RejectReason::Draining
+        } else if !self.config.types.contains(&task.task_type) {
+            RejectReason::UnknownType
+        } else if task.payload.len() > VALUE_MAX {
+            RejectReason::TooLarge
+        } else if self.free_slots() == 0 || self.memory.live_count() >= UNSTORED_MAX {
+            RejectReason::Busy
+        } else {
+            return None;
+        };
+        Some(reason.into())
+    }
+
+    /// Another copy of a TASK, perhaps from a dispatcher that came back at another address (R21). The attempt
+    /// is not started again, whatever became of it (R22).
+    fn handle_repeated(&mut self, now: Timestamp, name: &Name, route: Route) {
+        let Some(attempt) = self.memory.get_mut(name) else { return };
+        attempt.route = route;
+        let task = attempt.task.0;
+        match &attempt.stage {
+            Stage::Running(_) => self.send_ack(name, task, route, AckState::Running),
+            Stage::Unstored(..) => self.send_result_again(now, name, Some(route.dispatcher)),
+            Stage::Stored(Some(returned)) => {
+                let returned = returned.clone();
+                self.send_stored_result(name, route, *returned);
+            }
+            Stage::Stored(None) => self.send_ack(name, task, route, AckState::Done),
+            Stage::Refused(refusal) => {
+                let refusal = refusal.clone();
+                self.send_reject(name, task, route, &refusal);
+            }
+        }
+    }
+
+    /// TASK_CANCEL (R13, R24a). Answered by TASK_REJECT{cancelled} when the attempt does not run here, or no
+    /// longer, else by TASK_ACK.
+    pub(super) fn handle_cancel(&mut self, now: Timestamp, cancel: TaskCancel, lease: Option<Lease>, to: &ReplyTo) {
+        let Some(lease) = lease else {
+            let error = "TASK_CANCEL needs the 'lease' of the attempt beside 'data'";
+            return self.reply_error(to, ErrorCode::BadRequest, error);
+        };
+        let name = Name::Lease(lease);
+        let route = Route { dispatcher: to.addr, packed: to.packed };
+        let stage = self.memory.get(&name).map(|attempt| &attempt.stage);
+        match stage {
+            Some(Stage::Running(_)) if cancel.unless_started => {
+                self.send_ack(&name, cancel.task_id, route, AckState::Running);
+            }
+            Some(Stage::Unstored(..) | Stage::Stored(_)) => self.send_ack(&name, cancel.task_id, route, AckState::Done),
+            Some(Stage::Running(_) | Stage::Refused(_)) | None => self.abandon(now, name, cancel.task_id, route),
+        }
+    }
+
+    /// Stops an attempt if it runs, sees to it that it is never started, and says so.
+    pub(super) fn abandon(&mut self, now: Timestamp, name: Name, task: TaskId, route: Route) {
+        let attempt = self.memory.get(&name);
+        let task_key = attempt.map_or((task, WallTime::from_millis(0)), |attempt| attempt.task);
+        if let Some(Stage::Running(run)) = attempt.map(|attempt| &attempt.stage) {
+            let run = *run;
+            self.stop(run, Why::Cancelled);
+        }
+        let refusal = Refusal::from(RejectReason::Cancelled);
+        self.send_reject(&name, task, route, &refusal);
+        self.memory.refuse(now, name, task_key, route, refusal);
+    }
+
+    /// A dispatcher without leases knows no TASK_ACK.
+    pub(super) fn send_ack(&mut self, name: &Name, task: TaskId, route: Route, state: AckState) {
+        if name.lease().is_none() {
+            return;
+        }
+        let ack = Body::TaskAck(TaskAck { task_id: task, state });
+        let message = Message::new(self.beside(name, None), ack);
+        self.transmits.push_back(message.transmit(route.dispatcher, route.packed));
+    }
+
+    fn send_reject(&mut self, name: &Name, task: TaskId, route: Route, refusal: &Refusal) {
+        let transmit = self.reject(name, task, refusal).transmit(route.dispatcher, route.packed);
+        self.transmits.push_back(transmit);
+    }
+
+    pub(super) fn reject(&self, name: &Name, task: TaskId, refusal: &Refusal) -> Message {
+        let busy = refusal.reason == RejectReason::Busy;
+        let reject = TaskReject {
+            task_id: task,
+            reason: refusal.reason,
+            retry_after_ms: busy.then_some(u64::try_from(BUSY_PAUSE.as_millis()).unwrap_or(u64::MAX)),
+            holds: refusal.holds.clone(),
+        };
+        Message::new(self.beside(name, None), Body::TaskReject(reject))
+    }
+}

@@ -1,0 +1,10 @@
+//! The worker's rules, on a fake clock. Each test names the rule that it holds.
+
+mod announce;
+mod cancel;
+mod drain;
+mod heartbeat;
+mod offers;
+mod requests;
+mod results;
+mod rig;
