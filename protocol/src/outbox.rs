@@ -90,9 +90,12 @@ impl<K: Ord + Clone> Outbox<K> {
     /// The answer to `key` has come. Says whether it was awaited.
     pub fn answered(&mut self, now: Timestamp, key: &K) -> bool {
         let Some(entry) = self.take(key) else { return false };
-        // Karn: after a re-send nobody knows which copy was answered.
-        if !entry.resent {
-            self.round_trip.sample(now.since(entry.sent_at));
+        let took = now.since(entry.sent_at);
+        if entry.resent {
+            // Karn: nobody knows which copy was answered.
+            self.round_trip.suspect(took);
+        } else {
+            self.round_trip.sample(took);
         }
         true
     }
@@ -189,10 +192,15 @@ pub fn jittered(span: Duration, rng: &mut impl RngCore) -> Duration {
 #[derive(Debug, Default)]
 struct RoundTrip {
     smoothed: Option<(Duration, Duration)>,
+    /// What a round trip may have come to take, as far as an answer after a re-send can tell. Without it a
+    /// peer that has become slower than the interval would get everything twice and never be measured
+    /// again (RFC 6298, section 5).
+    suspected: Duration,
 }
 
 impl RoundTrip {
     fn sample(&mut self, sample: Duration) {
+        self.suspected = Duration::ZERO;
         self.smoothed = Some(match self.smoothed {
             None => (sample, sample / 2),
             Some((mean, deviation)) => {
@@ -202,14 +210,21 @@ impl RoundTrip {
         });
     }
 
+    /// A little more, so that the next answer can win; but not more than where nothing is known, since the
+    /// answer may as well have been late because copies got lost.
+    fn suspect(&mut self, upper_bound: Duration) {
+        self.suspected = (upper_bound * 5 / 4).min(FIRST_FAR);
+    }
+
     fn interval(&self, to: IpAddr) -> Duration {
-        match self.smoothed {
+        let interval = match self.smoothed {
             Some((mean, deviation)) => {
                 (mean + (deviation * 4).max(Duration::from_millis(10))).clamp(INTERVAL_MIN, INTERVAL_MAX)
             }
             None if is_near(to) => FIRST_NEAR,
             None => FIRST_FAR,
-        }
+        };
+        interval.max(self.suspected)
     }
 }
 
@@ -267,6 +282,23 @@ mod tests {
         assert!(!outbox.answered(Timestamp::from_micros(400_000), &1));
         outbox.put(seconds(1), 2, message(), Patience::until(seconds(30)));
         assert_eq!(outbox.next(), Some(seconds(1) + Duration::from_millis(1_200)));
+    }
+
+    #[test]
+    fn a_peer_that_has_become_slow_is_not_sent_everything_twice() {
+        let mut outbox = Outbox::default();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let (slow, mut now, mut copies) = (Duration::from_millis(500), Timestamp::ZERO, 0);
+        for exchange in 0..100 {
+            outbox.put(now, exchange, message(), Patience::until(now + Duration::from_secs(30)));
+            let answered_at = now + slow;
+            while let Some(at) = outbox.next().filter(|at| *at <= answered_at) {
+                copies += usize::from(matches!(outbox.poll(at, &mut rng), Some(Due::Resend(_))));
+            }
+            assert!(outbox.answered(answered_at, &exchange));
+            now = answered_at;
+        }
+        assert!(copies <= 3, "{copies} of 100 exchanges were sent again");
     }
 
     #[test]

@@ -10,6 +10,9 @@ use crate::Timestamp;
 /// name server announces (600 s with Docker) knows nothing of it.
 pub const FRESH_FOR: Duration = Duration::from_secs(5);
 
+/// How long a failed look-up stands before the next one begins: name servers are asked no faster.
+const RETRY_AFTER: Duration = Duration::from_millis(500);
+
 /// Names that are remembered. Workers are bounded by less; when it is full, the names that have not been
 /// asked for in [`FRESH_FOR`] make room.
 const NAMES_MAX: usize = 16_384;
@@ -48,13 +51,15 @@ struct Entry {
     addr: Option<SocketAddr>,
     /// When the last look-up ended; `None` while the first is under way.
     answered_at: Option<Timestamp>,
+    /// When the last look-up failed, unless one has succeeded since.
+    failed_at: Option<Timestamp>,
     asked_at: Timestamp,
     under_way: bool,
 }
 
 impl Resolver {
-    /// The address behind `HOST:PORT`. Asks for a look-up when the answer is missing or old; a name that
-    /// could not be resolved is looked up again at the next call.
+    /// The address behind `HOST:PORT`. Asks for a look-up when the answer is missing or old, but not
+    /// right after one has failed.
     pub fn resolve(&mut self, now: Timestamp, name: &str) -> Resolved {
         if let Ok(addr) = name.parse() {
             return Resolved::Fresh(addr);
@@ -65,6 +70,7 @@ impl Resolver {
         let entry = self.names.entry(name.to_owned()).or_insert(Entry {
             addr: None,
             answered_at: None,
+            failed_at: None,
             asked_at: now,
             under_way: false,
         });
@@ -73,7 +79,8 @@ impl Resolver {
         if let (Some(addr), true) = (entry.addr, is_fresh) {
             return Resolved::Fresh(addr);
         }
-        if !entry.under_way {
+        let has_just_failed = entry.failed_at.is_some_and(|at| now.since(at) < RETRY_AFTER);
+        if !entry.under_way && !has_just_failed {
             entry.under_way = true;
             self.wanted.insert(name.to_owned());
         }
@@ -96,6 +103,7 @@ impl Resolver {
     pub fn handle_resolved(&mut self, now: Timestamp, name: &str, addr: Option<SocketAddr>) {
         if let Some(entry) = self.names.get_mut(name) {
             entry.under_way = false;
+            entry.failed_at = addr.is_none().then_some(now);
             if addr.is_some() {
                 entry.addr = addr;
                 entry.answered_at = Some(now);
@@ -156,6 +164,8 @@ mod tests {
         resolver.poll();
         resolver.handle_resolved(Timestamp::ZERO, NAME, None);
         assert_eq!(resolver.resolve(Timestamp::ZERO, NAME), Resolved::Stale(addr(2)));
+        assert_eq!(resolver.poll(), None, "not at once");
+        assert_eq!(resolver.resolve(Timestamp::ZERO + RETRY_AFTER, NAME), Resolved::Stale(addr(2)));
         assert_eq!(resolver.poll().as_deref(), Some(NAME));
     }
 }

@@ -1,5 +1,6 @@
 //! Drives the state machines of the grid: the only place that owns sockets and clocks.
 
+mod arguments;
 mod clock;
 mod driver;
 mod log;
@@ -8,6 +9,7 @@ mod shutdown;
 mod socket;
 mod start;
 
+pub use arguments::parse_seconds;
 pub use clock::{Clock, wall_time};
 pub use driver::{EVENT_QUEUE, drive};
 pub use log::init as init_log;

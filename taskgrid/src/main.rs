@@ -1,1 +1,93 @@
-fn main() {}
+//! `taskgrid`: the daemons and the client's verbs in one program.
+
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
+use taskgrid_nameservice::{NameService, NameServiceArgs};
+use taskgrid_runtime::{StartError, init_log, on_signal};
+use taskgrid_worker::{Worker, WorkerArgs};
+use up::UpArgs;
+
+/// A durable task queue in one program: tasks in an SQLite table, JSON over UDP, no broker.
+#[derive(Debug, Parser)]
+#[command(name = "taskgrid", version, propagate_version = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Try it:
+  taskgrid up                              start everything on this machine
+  taskgrid submit reverse OpenAI --wait    in a second terminal: prints IAnepO
+  taskgrid list                            what has become of your tasks";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start everything on this machine, in one process
+    Up(UpArgs),
+    /// Start a dispatcher: it keeps the tasks and hands them to workers
+    Dispatcher(DispatcherArgs),
+    /// Start a name service: it knows which workers serve which type of task
+    Nameservice(NameServiceArgs),
+    /// Start a worker: it runs tasks
+    Worker(WorkerArgs),
+    #[command(flatten)]
+    Client(taskgrid_client::cli::Command),
+}
+
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&StartError::configuration(format!("cannot start: {error}"))),
+    };
+    let code = runtime.block_on(run(Cli::parse().command));
+    // A name that is still being looked up must not hold back the end.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run(command: Command) -> ExitCode {
+    let outcome = match command {
+        Command::Client(verb) => return verb.run().await,
+        Command::Up(args) => up::run(args).await,
+        Command::Dispatcher(args) => dispatcher(args).await,
+        Command::Nameservice(args) => nameservice(args).await,
+        Command::Worker(args) => worker(args).await,
+    };
+    outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
+}
+
+async fn dispatcher(args: DispatcherArgs) -> Result<(), StartError> {
+    init_log("info");
+    let shutdown = on_signal().map_err(no_signals)?;
+    Dispatcher::bind(args).await?.run(shutdown).await
+}
+
+async fn nameservice(args: NameServiceArgs) -> Result<(), StartError> {
+    init_log("info");
+    let shutdown = on_signal().map_err(no_signals)?;
+    NameService::bind(args).await?.run(shutdown).await
+}
+
+async fn worker(args: WorkerArgs) -> Result<(), StartError> {
+    init_log("info");
+    let shutdown = on_signal().map_err(no_signals)?;
+    Worker::bind(args).await?.run(shutdown).await
+}
+
+fn no_signals(error: std::io::Error) -> StartError {
+    StartError::configuration(format!("cannot listen for signals: {error}"))
+}
+
+/// Says what went wrong, and exits with the code that belongs to it.
+fn fail(error: &StartError) -> ExitCode {
+    #[expect(clippy::print_stderr, reason = "here is where an operator is told")]
+    {
+        eprintln!("taskgrid: {error}");
+    }
+    ExitCode::from(error.exit as u8)
+}

@@ -1,0 +1,133 @@
+//! The thread that owns the writing connection: group commit, and the checkpoints between.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use taskgrid_protocol::{Timestamp, WallTime};
+use taskgrid_runtime::{Clock, wall_time};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::machine::Event;
+use crate::store::{Batch, SqliteStore, Store, StoreError};
+
+/// How often committed pages move from the write-ahead log into the file. A checkpoint syncs twice; once a
+/// second that is not felt, and the log stays short.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+
+/// Above this the log is emptied even under load, which makes the writer wait for readers.
+const WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How often a lock that another program holds is complained about.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// A difference between the two clocks that is worth a line in the log (R29).
+const JUMP: Duration = Duration::from_secs(10);
+
+/// Starts the thread. It ends when the sender is dropped, or at once when the disk fails: then it reports
+/// the error and answers nothing more (R8).
+pub(super) fn spawn(
+    store: SqliteStore,
+    clock: Clock,
+    events: mpsc::Sender<Event>,
+    failed: oneshot::Sender<StoreError>,
+) -> std::io::Result<(SyncSender<Box<Batch>>, JoinHandle<()>)> {
+    // The machine hands out one batch at a time.
+    let (sender, batches) = sync_channel(1);
+    let committer = Committer { store, clock, events, written: false, checkpointed: clock.now(), wall: None };
+    let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || {
+        if let Err(error) = committer.run(&batches) {
+            // Nobody listens any more when the dispatcher has stopped already.
+            let _ = failed.send(error);
+        }
+    })?;
+    Ok((sender, thread))
+}
+
+struct Committer {
+    store: SqliteStore,
+    clock: Clock,
+    events: mpsc::Sender<Event>,
+    /// Whether there is something to checkpoint.
+    written: bool,
+    checkpointed: Timestamp,
+    /// What both clocks showed last.
+    wall: Option<(Timestamp, WallTime)>,
+}
+
+impl Committer {
+    fn run(mut self, batches: &Receiver<Box<Batch>>) -> Result<(), StoreError> {
+        loop {
+            match batches.recv_timeout(CHECKPOINT_EVERY) {
+                Ok(batch) => {
+                    let event = self.commit(batch)?;
+                    if self.events.blocking_send(event).is_err() {
+                        return Ok(());
+                    }
+                    if self.clock.now().since(self.checkpointed) >= CHECKPOINT_EVERY {
+                        self.checkpoint(false)?;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => self.checkpoint(true)?,
+                Err(RecvTimeoutError::Disconnected) => return self.checkpoint(true),
+            }
+        }
+    }
+
+    fn commit(&mut self, batch: Box<Batch>) -> Result<Event, StoreError> {
+        let mut complained: Option<Timestamp> = None;
+        loop {
+            let now = self.wall_time();
+            match self.store.apply(now, &batch) {
+                Ok(outcomes) => {
+                    self.written = true;
+                    return Ok(Event::Committed(batch, outcomes));
+                }
+                Err(StoreError::Full(error)) => {
+                    tracing::error!("the disk is full, new tasks are refused until there is space: {error}");
+                    return Ok(Event::DiskFull(batch));
+                }
+                Err(StoreError::Busy(error)) => {
+                    let now = self.clock.now();
+                    if complained.is_none_or(|at| now.since(at) >= COMPLAIN_EVERY) {
+                        tracing::warn!("another program holds the lock on the database, waiting for it: {error}");
+                        complained = Some(now);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn checkpoint(&mut self, idle: bool) -> Result<(), StoreError> {
+        self.checkpointed = self.clock.now();
+        if !self.written {
+            return Ok(());
+        }
+        match self.store.checkpoint(idle) {
+            Ok(wal) => {
+                // An idle log that could not be emptied is tried again.
+                self.written = !(idle && wal.bytes == 0);
+                if !idle && wal.bytes > WAL_BYTES_MAX {
+                    self.store.checkpoint(true)?;
+                }
+                Ok(())
+            }
+            // A reader stands in the way, or there is no space; the next one may fare better.
+            Err(StoreError::Busy(_) | StoreError::Full(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn wall_time(&mut self) -> WallTime {
+        let (now, wall) = (self.clock.now(), wall_time());
+        if let Some((then, wall_then)) = self.wall {
+            let expected = wall_then + now.since(then);
+            if wall.since(expected) > JUMP || expected.since(wall) > JUMP {
+                tracing::warn!("the wall clock has jumped; leases are not affected, due times are");
+            }
+        }
+        self.wall = Some((now, wall));
+        wall
+    }
+}

@@ -1,0 +1,128 @@
+//! The dispatcher as a process: one task for socket and machine, one thread that commits, one that reads.
+
+mod args;
+mod committer;
+mod lock;
+mod reader;
+
+use std::net::SocketAddr;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::SyncSender;
+
+use taskgrid_runtime::{Clock, EVENT_QUEUE, Exit, Names, Shutdown, StartError, drive, wall_time};
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot};
+
+pub use args::DispatcherArgs;
+
+use crate::machine::{Config, Effect, Event, Machine};
+use crate::store::{Batch, Query, SqliteStore, Store, StoreError, look_at};
+use lock::DatabaseLock;
+
+/// A dispatcher that has its port and its database, and serves once it is run.
+#[derive(Debug)]
+pub struct Dispatcher {
+    socket: UdpSocket,
+    local: SocketAddr,
+    config: Config,
+    database: PathBuf,
+    store: SqliteStore,
+    _lock: DatabaseLock,
+}
+
+impl Dispatcher {
+    /// Takes port and database. The database is looked at before anything is written to it: a file that is
+    /// refused stays as it was (R32).
+    pub async fn bind(args: DispatcherArgs) -> Result<Self, StartError> {
+        let config = args.config()?;
+        let lock = DatabaseLock::take(&args.database)?;
+        look_at(&args.database, false)?;
+        let socket = taskgrid_runtime::bind(args.listen)?;
+        let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
+        let store = SqliteStore::connect(&args.database)?;
+        Ok(Self { socket, local, config, database: args.database, store, _lock: lock })
+    }
+
+    /// Where clients and workers reach it.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Serves until `shutdown` is requested or the disk fails.
+    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), StartError> {
+        let opened = self.store.open(wall_time()).map_err(|error| stopped_by(&self.database, &error))?;
+        tracing::info!(
+            "dispatcher listening on {}, database {}: {} running, {} types with pending tasks",
+            self.local,
+            self.database.display(),
+            opened.running.len(),
+            opened.pending_types.len()
+        );
+        let clock = Clock::new();
+        let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
+        let (failed, failure) = oneshot::channel();
+        let threads = |error: std::io::Error| StartError::configuration(format!("cannot start a thread: {error}"));
+        let (batches, committer) =
+            committer::spawn(self.store.clone(), clock, events.clone(), failed).map_err(threads)?;
+        let reads = reader::spawn(self.store.clone(), events.clone()).map_err(threads)?;
+        let drain = events.clone();
+        tokio::spawn(async move {
+            shutdown.requested().await;
+            // Nobody listens any more when the dispatcher has stopped already.
+            let _ = drain.send(Event::Drain).await;
+        });
+        let machine = Machine::new(clock.now(), self.config, opened, taskgrid_runtime::random());
+        let hands = Hands { batches, reads, events, names: Names::default() };
+        tokio::select! {
+            served = drive(machine, self.socket, clock, event_queue, move |effect| hands.perform(effect)) => {
+                served.map_err(|error| StartError::new(Exit::Configuration, format!("the socket failed: {error}")))?;
+            }
+            Ok(error) = failure => return Err(stopped_by(&self.database, &error)),
+        }
+        // The committer makes its last checkpoint.
+        if committer.join().is_err() {
+            return Err(StartError::new(Exit::Disk, "the committer stopped unexpectedly"));
+        }
+        tracing::info!("dispatcher stopped");
+        Ok(())
+    }
+}
+
+/// Does what the machine asks for.
+struct Hands {
+    batches: SyncSender<Box<Batch>>,
+    reads: SyncSender<(u64, Query)>,
+    events: mpsc::Sender<Event>,
+    names: Names,
+}
+
+impl Hands {
+    fn perform(&self, effect: Effect) -> ControlFlow<()> {
+        match effect {
+            // A thread that is gone has reported why; the select in `run` sees it.
+            Effect::Commit(batch) => drop(self.batches.send(batch)),
+            Effect::Read { ticket, query } => drop(self.reads.send((ticket, query))),
+            Effect::Resolve(name) => {
+                let (names, events) = (self.names.clone(), self.events.clone());
+                tokio::spawn(async move {
+                    let addr = names.look_up(&name).await;
+                    // Nobody listens any more when the dispatcher has stopped already.
+                    let _ = events.send(Event::Resolved { name, addr }).await;
+                });
+            }
+            Effect::Exit => return ControlFlow::Break(()),
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+fn stopped_by(database: &Path, error: &StoreError) -> StartError {
+    let (exit, remedy) = match error {
+        StoreError::Corrupt(_) => (Exit::Corrupt, "start again to see what is damaged"),
+        StoreError::Busy(_) => (Exit::InUse, "stop the program that holds the lock"),
+        StoreError::Full(_) => (Exit::Disk, "make space and start again"),
+        StoreError::Unavailable(_) => (Exit::Disk, "look at the disk, then start again: the file is checked then"),
+    };
+    StartError::new(exit, format!("stopped because of the database {}: {error}; {remedy}", database.display()))
+}

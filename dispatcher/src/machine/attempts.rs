@@ -1,0 +1,399 @@
+//! Attempts that are running: handing them over, keeping them, ending them.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand_core::RngCore;
+use taskgrid_protocol::body::{Status, TaskCancel, TaskObject};
+use taskgrid_protocol::error::{TaskError, task_code};
+use taskgrid_protocol::outbox::Patience;
+use taskgrid_protocol::{Beside, Body, Lease, Message, Resolved, TaskId, TaskType, Timestamp};
+
+use super::limits::{
+    BACKOFF_FIRST, BACKOFF_MAX, PLAIN_SLOT_FREE_AFTER, RESOLVE_AGAIN_AFTER, TASK_RESEND_MAX, TIMEOUT_MARGIN,
+};
+use super::roster::{Kind, WorkerKey};
+use super::{Alarm, Machine, Sending};
+use crate::store::{Outcome, Release, Running};
+
+/// How far the hand-over of an attempt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its worker's name is being looked up.
+    Unsent,
+    /// TASK has left at this moment.
+    Sent(Timestamp),
+    /// The worker has said that it has it, first at this moment.
+    Acknowledged(Timestamp),
+}
+
+/// The current attempt of a running task.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    pub(super) task_type: TaskType,
+    pub(super) number: u32,
+    /// `None`: at a plain worker.
+    pub(super) lease: Option<Lease>,
+    /// The lease of an older attempt under which the same worker still runs the task (R22). What it says of
+    /// that one, it says of this one.
+    pub(super) also_known_as: Option<Lease>,
+    pub(super) worker: WorkerKey,
+    pub(super) address: Arc<str>,
+    stage: Stage,
+    /// Needed for TASK until the worker has it.
+    task: Option<Box<Running>>,
+    timeout: Duration,
+    lease_until: Timestamp,
+    /// Whether it counts among its worker's used slots.
+    holds_slot: bool,
+    /// Its end is in a batch.
+    pub(super) ending: bool,
+}
+
+impl Attempt {
+    pub(super) fn is_under(&self, lease: &Lease) -> bool {
+        self.lease.as_ref() == Some(lease) || self.also_known_as.as_ref() == Some(lease)
+    }
+
+    /// The leases under which its worker may be running the task.
+    pub(super) fn leases(&self) -> impl Iterator<Item = Lease> + use<> {
+        [self.lease.clone(), self.also_known_as.clone()].into_iter().flatten()
+    }
+
+    /// When the dispatcher ends it, whatever the worker says (R24).
+    fn timeout_at(&self) -> Option<Timestamp> {
+        match (self.stage, &self.lease) {
+            (Stage::Acknowledged(at), Some(_)) | (Stage::Sent(at), None) => Some(at + self.timeout + TIMEOUT_MARGIN),
+            _ => None,
+        }
+    }
+
+    /// When a plain worker's silence frees its slot.
+    fn slot_until(&self) -> Option<Timestamp> {
+        match (self.stage, &self.lease) {
+            (Stage::Sent(at), None) if self.holds_slot => Some(at + PLAIN_SLOT_FREE_AFTER),
+            _ => None,
+        }
+    }
+}
+
+/// The current attempts of all running tasks.
+#[derive(Debug, Default)]
+pub(super) struct Attempts {
+    by_task: BTreeMap<TaskId, Attempt>,
+    by_worker: BTreeMap<(WorkerKey, TaskId), ()>,
+}
+
+impl Attempts {
+    pub(super) fn get(&self, task: TaskId) -> Option<&Attempt> {
+        self.by_task.get(&task)
+    }
+
+    pub(super) fn get_mut(&mut self, task: TaskId) -> Option<&mut Attempt> {
+        self.by_task.get_mut(&task)
+    }
+
+    /// The attempts at one worker.
+    pub(super) fn at(&self, worker: WorkerKey) -> impl Iterator<Item = TaskId> {
+        let range: Range<'_, (WorkerKey, TaskId), ()> =
+            self.by_worker.range((worker, TaskId(i64::MIN))..=(worker, TaskId(i64::MAX)));
+        range.map(|((_, task), ())| *task)
+    }
+
+    fn insert(&mut self, task: TaskId, attempt: Attempt) {
+        self.by_worker.insert((attempt.worker, task), ());
+        let before = self.by_task.insert(task, attempt);
+        assert!(before.is_none(), "task {task} was handed over while it was running");
+    }
+
+    fn remove(&mut self, task: TaskId) -> Option<Attempt> {
+        let attempt = self.by_task.remove(&task)?;
+        self.by_worker.remove(&(attempt.worker, task));
+        Some(attempt)
+    }
+}
+
+impl Machine {
+    /// Takes up a row that was running when the last dispatcher stopped. For one lease it is left to its
+    /// worker, which is asked again at once if it understands leases (R26).
+    pub(super) fn recover(&mut self, now: Timestamp, running: Running) {
+        let worker = self.roster.recover(&running.worker, running.lease.is_none());
+        self.types.admit(&running.task_type);
+        self.roster.take_slot(now, worker);
+        let stage = if running.lease.is_some() { Stage::Unsent } else { Stage::Sent(now) };
+        // Also for a plain worker: its results are known by the host that they come from.
+        self.resolver.resolve(now, &running.worker);
+        self.begin(now, worker, running, stage);
+    }
+
+    /// The claim of an attempt is committed: it is handed over.
+    pub(super) fn hand_over(&mut self, now: Timestamp, worker: WorkerKey, running: Running) {
+        self.begin(now, worker, running, Stage::Unsent);
+    }
+
+    fn begin(&mut self, now: Timestamp, worker: WorkerKey, running: Running, stage: Stage) {
+        let task = running.id;
+        let lease_span = if running.lease.is_some() { self.config.lease } else { self.config.plain_lease };
+        let attempt = Attempt {
+            task_type: running.task_type.clone(),
+            number: running.attempt,
+            lease: running.lease.clone(),
+            also_known_as: None,
+            worker,
+            address: running.worker.clone(),
+            stage,
+            timeout: Duration::from_secs(running.timeout_s),
+            task: Some(Box::new(running)),
+            lease_until: now + lease_span,
+            holds_slot: true,
+            ending: false,
+        };
+        self.attempts.insert(task, attempt);
+        if stage == Stage::Unsent {
+            self.send_task(now, task);
+        }
+        self.set_attempt_alarm(now, task);
+    }
+
+    /// Sends TASK for the first time, if the worker's address is known and not old: containers get new
+    /// ones, and a plain worker is sent to once only.
+    fn send_task(&mut self, now: Timestamp, task: TaskId) {
+        let Some(attempt) = self.attempts.get_mut(task) else { return };
+        let (Stage::Unsent, Some(running)) = (attempt.stage, &attempt.task) else { return };
+        let Resolved::Fresh(addr) = self.resolver.resolve(now, &attempt.address) else { return };
+        let Some(worker) = self.roster.get_mut(attempt.worker) else { return };
+        worker.ip = Some(addr.ip());
+        let transmit = task_message(running).transmit(addr, worker.batch);
+        if transmit.bytes.len() > worker.max_datagram {
+            let error = TaskError {
+                code: task_code::TOO_LARGE_FOR_WORKER.to_owned(),
+                message: format!(
+                    "TASK has {} bytes and worker {} takes {}",
+                    transmit.bytes.len(),
+                    attempt.address,
+                    worker.max_datagram
+                ),
+            };
+            return self.end_attempt(task, Outcome::Rejected, error, true, None);
+        }
+        attempt.stage = Stage::Sent(now);
+        if attempt.lease.is_some() {
+            let first = self.outbox.put(now, Sending::Task(task), transmit, Patience::forever(TASK_RESEND_MAX));
+            self.transmits.push_back(first);
+        } else {
+            attempt.task = None;
+            self.transmits.push_back(transmit);
+        }
+    }
+
+    /// A name was looked up: what waited for it is sent, and what is re-sent goes to the new address.
+    pub(super) fn send_unsent(&mut self, now: Timestamp, name: &str) {
+        let Some(worker) = self.roster.at(name) else { return };
+        let Some(addr) = self.resolver.resolve(now, name).any() else { return };
+        let moved = self.roster.get_mut(worker).is_some_and(|worker| worker.ip.replace(addr.ip()) != Some(addr.ip()));
+        let waiting: Vec<TaskId> = self.attempts.at(worker).collect();
+        for task in waiting {
+            if moved && self.outbox.contains(&Sending::Task(task)) {
+                self.outbox.redirect(now, &Sending::Task(task), addr);
+            }
+            self.send_task(now, task);
+            self.set_attempt_alarm(now, task);
+        }
+    }
+
+    /// The worker has the attempt: its lease begins anew (R16).
+    pub(super) fn renew(&mut self, now: Timestamp, task: TaskId) {
+        let lease = self.config.lease;
+        let Some(attempt) = self.attempts.get_mut(task) else { return };
+        attempt.lease_until = now + lease;
+        if !matches!(attempt.stage, Stage::Acknowledged(_)) {
+            attempt.stage = Stage::Acknowledged(now);
+            attempt.task = None;
+            self.outbox.answered(now, &Sending::Task(task));
+            self.set_attempt_alarm(now, task);
+        }
+    }
+
+    /// Only ever set earlier than needed: renewing a lease moves no alarm, the alarm looks at the lease.
+    fn set_attempt_alarm(&mut self, now: Timestamp, task: TaskId) {
+        let Some(attempt) = self.attempts.get(task) else { return };
+        let looks_again = matches!(attempt.stage, Stage::Unsent | Stage::Sent(_)) && attempt.lease.is_some()
+            || attempt.stage == Stage::Unsent;
+        let is_name = attempt.address.parse::<std::net::SocketAddr>().is_err();
+        let resolve_at = (looks_again && is_name).then_some(now + RESOLVE_AGAIN_AFTER);
+        let next = [Some(attempt.lease_until), attempt.timeout_at(), attempt.slot_until(), resolve_at];
+        if let Some(at) = next.into_iter().flatten().min() {
+            self.timers.set(Alarm::Attempt(task), at);
+        }
+    }
+
+    pub(super) fn handle_attempt_alarm(&mut self, now: Timestamp, task: TaskId) {
+        let Some(attempt) = self.attempts.get(task) else { return };
+        if attempt.ending {
+            return;
+        }
+        if attempt.slot_until().is_some_and(|at| at <= now) {
+            self.release_slot(now, task);
+        }
+        let Some(attempt) = self.attempts.get(task) else { return };
+        if attempt.timeout_at().is_some_and(|at| at <= now) {
+            self.handle_timed_out(now, task);
+        } else if attempt.lease_until <= now {
+            self.handle_lease_lost(task);
+        } else {
+            let address = attempt.address.clone();
+            self.resolver.resolve(now, &address);
+            self.send_task(now, task);
+            self.set_attempt_alarm(now, task);
+        }
+    }
+
+    fn handle_timed_out(&mut self, now: Timestamp, task: TaskId) {
+        let Some(attempt) = self.attempts.get(task) else { return };
+        let error = TaskError {
+            code: task_code::TIMEOUT.to_owned(),
+            message: format!("the attempt at {} took longer than {} s", attempt.address, attempt.timeout.as_secs()),
+        };
+        let retry = self.backoff(attempt.number);
+        self.cancel_at_worker(now, task);
+        self.end_attempt(task, Outcome::Timeout, error, true, Some(retry));
+    }
+
+    /// Nothing was heard of an attempt for a whole lease (R14, R17, R25).
+    fn handle_lease_lost(&mut self, task: TaskId) {
+        let Some(attempt) = self.attempts.get(task) else { return };
+        let alive = self.roster.get(attempt.worker).is_some_and(super::roster::Worker::is_registered);
+        let acknowledged = matches!(attempt.stage, Stage::Acknowledged(_));
+        let plain = attempt.lease.is_none();
+        // Silent here and at the name service, or replaced: the process is gone. Silent here alone, it may
+        // be a partition, which must not look like poison.
+        let lost = !alive && !plain;
+        let charged = acknowledged || plain || lost;
+        let (outcome, code) = if lost {
+            (Outcome::WorkerLost, task_code::WORKER_LOST)
+        } else {
+            (Outcome::LeaseLost, task_code::LEASE_LOST)
+        };
+        let message = format!("nothing was heard of the attempt at {} for a whole lease", attempt.address);
+        let retry = if charged { self.backoff(attempt.number) } else { Duration::ZERO };
+        let error = TaskError { code: code.to_owned(), message };
+        self.end_attempt(task, outcome, error, charged, Some(retry));
+    }
+
+    /// The registration of a plain worker has ended, and with it the only sign of life that it gives.
+    pub(super) fn end_plain_attempts(&mut self, worker: WorkerKey) {
+        let tasks: Vec<TaskId> = self.attempts.at(worker).collect();
+        for task in tasks {
+            let Some(attempt) = self.attempts.get(task) else { continue };
+            if attempt.lease.is_none() && !attempt.ending {
+                let message = format!("worker {} is no longer registered", attempt.address);
+                let retry = self.backoff(attempt.number);
+                let error = TaskError { code: task_code::LEASE_LOST.to_owned(), message };
+                self.end_attempt(task, Outcome::LeaseLost, error, true, Some(retry));
+            }
+        }
+    }
+
+    /// Puts the end of an attempt into the open batch.
+    pub(super) fn end_attempt(
+        &mut self,
+        task: TaskId,
+        outcome: Outcome,
+        error: TaskError,
+        charged: bool,
+        retry: Option<Duration>,
+    ) {
+        let Some(attempt) = self.attempts.get_mut(task) else { return };
+        if attempt.ending {
+            return;
+        }
+        attempt.ending = true;
+        self.outbox.forget(&Sending::Task(task));
+        self.timers.cancel(&Alarm::Attempt(task));
+        let release =
+            Release { task, lease: attempt.lease.clone(), attempt: attempt.number, outcome, error, charged, retry };
+        self.open.release(release);
+    }
+
+    /// The attempt is no longer current, by a commit: it is forgotten, and its slot is free.
+    pub(super) fn forget_attempt(&mut self, now: Timestamp, task: TaskId) -> Option<Attempt> {
+        self.release_slot(now, task);
+        let attempt = self.attempts.remove(task)?;
+        self.outbox.forget(&Sending::Task(task));
+        self.timers.cancel(&Alarm::Attempt(task));
+        Some(attempt)
+    }
+
+    fn release_slot(&mut self, now: Timestamp, task: TaskId) {
+        if let Some(attempt) = self.attempts.get_mut(task)
+            && attempt.holds_slot
+        {
+            attempt.holds_slot = false;
+            let worker = attempt.worker;
+            self.roster.free_slot(now, worker);
+        }
+    }
+
+    /// Tells the worker of a leased attempt to stop it, until it answers; for one lease, after which a
+    /// worker that lives has heard it from the answer to a heartbeat.
+    pub(super) fn cancel_at_worker(&mut self, now: Timestamp, task: TaskId) {
+        let Some(attempt) = self.attempts.get(task) else { return };
+        let address = attempt.address.clone();
+        let leases = attempt.leases();
+        self.send_cancels(now, task, &address, leases);
+    }
+
+    pub(super) fn send_cancels(
+        &mut self,
+        now: Timestamp,
+        task: TaskId,
+        address: &str,
+        leases: impl Iterator<Item = Lease>,
+    ) {
+        let Some(addr) = self.resolver.resolve(now, address).any() else { return };
+        for lease in leases {
+            let beside = Beside { lease: Some(lease.clone()), ..Beside::default() };
+            let body = Body::TaskCancel(TaskCancel { task_id: task, unless_started: false });
+            let transmit = Message::new(beside, body).transmit(addr, false);
+            let patience = Patience::until(now + self.config.lease);
+            let first = self.outbox.put(now, Sending::Cancel(task, lease), transmit, patience);
+            self.transmits.push_back(first);
+        }
+    }
+
+    /// How long to wait before the attempt after the `number`-th (R25).
+    pub(super) fn backoff(&mut self, number: u32) -> Duration {
+        let doubled = BACKOFF_FIRST.saturating_mul(1 << number.saturating_sub(1).min(20));
+        doubled.min(BACKOFF_MAX).mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX))
+    }
+
+    pub(super) fn is_plain(&self, worker: WorkerKey) -> bool {
+        self.roster.get(worker).is_some_and(|worker| worker.kind == Kind::Plain)
+    }
+}
+
+/// TASK: exactly the task object under `data`, and what only a leasing worker reads beside it.
+fn task_message(running: &Running) -> Message {
+    let beside = match &running.lease {
+        Some(lease) => Beside {
+            lease: Some(lease.clone()),
+            attempt: Some(running.attempt),
+            timeout_s: Some(running.timeout_s),
+            ..Beside::default()
+        },
+        None => Beside::default(),
+    };
+    let task = TaskObject {
+        id: running.id,
+        task_type: running.task_type.clone(),
+        payload: running.payload.clone(),
+        result: None,
+        status: Status::Running,
+        timestamp_created: running.created,
+        timestamp_completed: None,
+        assigned_worker: Some(running.worker.to_string()),
+    };
+    Message::new(beside, Body::Task(task))
+}

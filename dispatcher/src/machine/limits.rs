@@ -1,0 +1,91 @@
+//! The bounds of the dispatcher's memory, and what happens at each.
+
+use std::time::Duration;
+
+/// New tasks in one transaction. Larger ones cost no less a task (measured flat from about 1,000) and
+/// make the ones behind them wait.
+pub(super) const BATCH_INSERTS_MAX: usize = 4_096;
+
+/// Payload bytes of new tasks in one transaction, for the same reason.
+pub(super) const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// New tasks that wait for a transaction: four full ones, some 50 ms of work. More are answered OVERLOADED.
+pub(super) const WAITING_INSERTS_MAX: usize = 4 * BATCH_INSERTS_MAX;
+
+/// Payload bytes of the same.
+pub(super) const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Cancels, retries and results that wait for a transaction, of each kind. Results are shed last (R34), so
+/// theirs is far above what running attempts can bring.
+pub(super) const WAITING_ORDERS_MAX: usize = 4_096;
+/// See [`WAITING_ORDERS_MAX`].
+pub(super) const WAITING_FINISHES_MAX: usize = 65_536;
+
+/// Slots that one claim offers.
+pub(super) const CLAIM_SLOTS_MAX: usize = 256;
+
+/// Reads that are under way. More are answered OVERLOADED.
+pub const READS_MAX: usize = 8_192;
+
+/// Requests that wait for the end of a task (R10a). More are answered OVERLOADED, or `"waiting":false`.
+pub(super) const WAITERS_MAX: usize = 100_000;
+
+/// Types that are remembered. Beyond it, idle ones are forgotten, and tasks of further types refused.
+pub(super) const TYPES_MAX: usize = 100_000;
+
+/// Workers that are remembered. Further registrations are passed over until some expire.
+pub(super) const WORKERS_MAX: usize = 10_000;
+
+/// Results of plain workers that wait for a DNS answer. Further ones are dropped, as if lost on the way.
+pub(super) const PARKED_MAX: usize = 1_024;
+
+/// Questions for the workers of one type that are unanswered at a time (R27).
+pub(super) const QUESTIONS_MAX: usize = 64;
+
+/// What a peer is told to wait when a queue is full: some batches.
+pub(super) const OVERLOAD_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a client is told to wait when the dispatcher stops: about as long as a restart takes.
+pub(super) const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a type that is believed to have no pending rows is looked at again, since rows may have been
+/// put into the table by other means. A look that finds nothing writes nothing.
+pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// How long a worker's own count of free slots overrules ours. Older reports may be of the past.
+pub(super) const REPORT_VALID_FOR: Duration = Duration::from_secs(1);
+
+/// A worker that was busy and did not say for how long.
+pub(super) const BUSY_PAUSE: Duration = Duration::from_secs(1);
+
+/// After this much silence a plain worker is offered another task (R15).
+pub(super) const PLAIN_SLOT_FREE_AFTER: Duration = Duration::from_secs(30);
+
+/// How long after a handler's time limit the dispatcher ends an attempt itself (R24).
+pub(super) const TIMEOUT_MARGIN: Duration = Duration::from_secs(10);
+
+/// The longest interval between copies of a TASK (R5).
+pub(super) const TASK_RESEND_MAX: Duration = Duration::from_secs(1);
+
+/// How often an attempt that waits for a DNS answer looks again.
+pub(super) const RESOLVE_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Back-off after a failed attempt: 1 s, doubled each time, at most 5 min, full jitter (R25).
+pub(super) const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// See [`BACKOFF_FIRST`].
+pub(super) const BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+/// How often the name service is asked what has changed while a type waits without a worker (R27) …
+pub(super) const FEED_HUNGRY: Duration = Duration::from_millis(500);
+/// … and while none does.
+pub(super) const FEED_CALM: Duration = Duration::from_secs(2);
+
+/// After this much silence of a name service the next one is asked.
+pub(super) const NAMESERVICE_SILENCE: Duration = Duration::from_secs(2);
+
+/// How long a worker is used that a restarted name service has not named yet (R27).
+pub(super) const UNCONFIRMED_FOR: Duration = Duration::from_secs(300);
+
+/// After a commit failed for want of space, the next one is tried after this time, and new tasks are refused
+/// until then.
+pub(super) const DISK_FULL_PAUSE: Duration = Duration::from_millis(500);

@@ -1,0 +1,344 @@
+//! The dispatcher as a state machine: no clock, no socket, no disk (see [`Node`]).
+//!
+//! A request becomes an entry of the open batch, with its reply hung on it. The driver commits the batch
+//! ([`Effect::Commit`]) and reports what came of it ([`Event::Committed`]); only then do replies and TASK
+//! datagrams leave (R7, R12). While one batch is being committed, the next one fills.
+
+mod attempts;
+mod batch;
+mod commits;
+mod finder;
+mod intake;
+mod limits;
+mod placement;
+mod queries;
+mod results;
+mod roster;
+#[cfg(test)]
+mod tests;
+mod types;
+mod waiters;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand_chacha::ChaCha12Rng;
+use taskgrid_protocol::body::PingReply;
+use taskgrid_protocol::outbox::Due;
+use taskgrid_protocol::{
+    Body, ErrorCode, ErrorReply, Lease, Message, Node, Outbox, ReplyTo, Resolver, TaskId, TaskType, Timers, Timestamp,
+    Transmit, WallTime,
+};
+
+use crate::store::{Answer, Batch, Opened, Outcomes, Query, StoreError};
+pub use limits::READS_MAX;
+
+use attempts::Attempts;
+use batch::{Hung, OpenBatch};
+use finder::Finder;
+use queries::Reads;
+use roster::{Roster, WorkerKey};
+use types::Types;
+use waiters::Waiters;
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The name services, each `HOST:PORT`; the next one is asked when one is silent.
+    pub nameservices: Vec<String>,
+    /// How long an attempt is left alone without a sign of life (R16).
+    pub lease: Duration,
+    /// The same for plain workers, which give no signs of life (R15).
+    pub plain_lease: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            nameservices: vec!["127.0.0.1:5001".to_owned()],
+            lease: Duration::from_secs(30),
+            plain_lease: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Something that was asked for has happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The batch is on stable storage.
+    Committed(Box<Batch>, Outcomes),
+    /// The disk is full; the batch was undone (R8).
+    DiskFull(Box<Batch>),
+    /// A read has ended, at this wall time.
+    Read {
+        /// From [`Effect::Read`].
+        ticket: u64,
+        /// What was found.
+        answer: Result<Answer, StoreError>,
+        /// When.
+        at: WallTime,
+    },
+    /// A DNS look-up has ended.
+    Resolved {
+        /// From [`Effect::Resolve`].
+        name: String,
+        /// `None`: it failed.
+        addr: Option<SocketAddr>,
+    },
+    /// Stop: refuse new work, commit and answer what is there, exit (R39).
+    Drain,
+}
+
+/// Something that must be done for the machine.
+#[derive(Debug)]
+pub enum Effect {
+    /// Apply this batch in one transaction, then report [`Event::Committed`] or [`Event::DiskFull`]. There
+    /// is at most one at a time.
+    Commit(Box<Batch>),
+    /// Read this, then report [`Event::Read`] with the ticket.
+    Read {
+        /// Names the read.
+        ticket: u64,
+        /// What to read.
+        query: Query,
+    },
+    /// Look this `HOST:PORT` up, then report [`Event::Resolved`].
+    Resolve(String),
+    /// Everything is committed and answered: stop.
+    Exit,
+}
+
+/// What a message that is re-sent until answered is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Sending {
+    /// A question to the name service, by request id.
+    Question(u64),
+    /// The TASK of the current attempt.
+    Task(TaskId),
+    /// A TASK_CANCEL.
+    Cancel(TaskId, Lease),
+}
+
+/// What an alarm is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Alarm {
+    /// An attempt's lease, time limit or slot.
+    Attempt(TaskId),
+    /// The first pending task of a type is due.
+    Due(TaskType),
+    /// The first task expires.
+    Expiry,
+    /// A worker that was busy may be offered tasks again.
+    Worker(WorkerKey),
+    /// Types that are believed to have no pending rows are looked at again.
+    LookAgain,
+    /// It is time to ask the name service what has changed.
+    Feed,
+    /// The disk was full; the batch is tried again.
+    DiskFull,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Machine {
+    config: Config,
+    rng: ChaCha12Rng,
+    started: Timestamp,
+    types: Types,
+    roster: Roster,
+    attempts: Attempts,
+    waiters: Waiters,
+    reads: Reads,
+    finder: Finder,
+    open: OpenBatch,
+    /// The replies of the batch that is being committed.
+    in_flight: Option<Hung>,
+    /// Results of plain workers whose host is being looked up.
+    parked: BTreeMap<String, Vec<(SocketAddr, Message)>>,
+    outbox: Outbox<Sending>,
+    resolver: Resolver,
+    timers: Timers<Alarm>,
+    transmits: VecDeque<Transmit>,
+    effects: VecDeque<Effect>,
+    /// Nothing is committed before then.
+    disk_full_until: Timestamp,
+    draining: bool,
+    exited: bool,
+    commits: u64,
+    entries: u64,
+}
+
+impl Machine {
+    /// A dispatcher over a table in the state `opened`. `rng` must be unpredictable: leases come from it.
+    pub fn new(now: Timestamp, config: Config, opened: Opened, rng: ChaCha12Rng) -> Self {
+        let mut machine = Self {
+            finder: Finder::new(config.nameservices.len()),
+            config,
+            rng,
+            started: now,
+            types: Types::default(),
+            roster: Roster::default(),
+            attempts: Attempts::default(),
+            waiters: Waiters::default(),
+            reads: Reads::default(),
+            open: OpenBatch::default(),
+            in_flight: None,
+            parked: BTreeMap::new(),
+            outbox: Outbox::default(),
+            resolver: Resolver::default(),
+            timers: Timers::default(),
+            transmits: VecDeque::new(),
+            effects: VecDeque::new(),
+            disk_full_until: Timestamp::ZERO,
+            draining: false,
+            exited: false,
+            commits: 0,
+            entries: 0,
+        };
+        for task_type in opened.pending_types {
+            machine.types.load(&task_type);
+            machine.want_workers(now, &task_type);
+        }
+        for running in opened.running {
+            machine.recover(now, running);
+        }
+        if let Some(expiry) = opened.next_expiry {
+            machine.timers.set(Alarm::Expiry, now + expiry);
+        }
+        // What workers there are is known before the first task comes.
+        machine.timers.set(Alarm::Feed, now);
+        machine.timers.set(Alarm::LookAgain, now + limits::LOOK_AGAIN_AFTER);
+        machine
+    }
+
+    fn reply(&mut self, to: &ReplyTo, data: &impl serde::Serialize) {
+        self.transmits.push_back(to.answer(data));
+    }
+
+    fn reply_error(&mut self, to: &ReplyTo, code: ErrorCode, error: &str) {
+        self.reply(to, &ErrorReply::new(code, error));
+    }
+
+    fn reply_overloaded(&mut self, to: &ReplyTo, what: &str) {
+        let error = format!("{what}; nothing was stored, ask again later");
+        self.reply(to, &ErrorReply::passing(ErrorCode::Overloaded, error, limits::OVERLOAD_PAUSE));
+    }
+
+    fn handle_alarm(&mut self, now: Timestamp, alarm: Alarm) {
+        match alarm {
+            Alarm::Attempt(task) => self.handle_attempt_alarm(now, task),
+            Alarm::Due(task_type) => self.types.due(&task_type),
+            Alarm::Expiry => self.open.expire = true,
+            Alarm::Worker(worker) => self.refresh_worker(now, worker),
+            Alarm::LookAgain => {
+                self.types.doubt_empty();
+                self.timers.set(Alarm::LookAgain, now + limits::LOOK_AGAIN_AFTER);
+            }
+            Alarm::Feed => self.ask_for_changes(now),
+            // The driver polls for a batch after every alarm.
+            Alarm::DiskFull => {}
+        }
+    }
+
+    fn handle_resolved(&mut self, now: Timestamp, name: &str, addr: Option<SocketAddr>) {
+        self.resolver.handle_resolved(now, name, addr);
+        if self.config.nameservices.iter().any(|service| service == name) {
+            self.ask_waiting_questions(now);
+        }
+        self.send_unsent(now, name);
+        for (from, message) in self.parked.remove(name).unwrap_or_default() {
+            self.handle_result(now, from, message);
+        }
+    }
+}
+
+impl Node for Machine {
+    type Event = Event;
+    type Effect = Effect;
+
+    fn handle_datagram(&mut self, now: Timestamp, from: SocketAddr, message: Message) {
+        let to = message.reply_to(from);
+        let lease = message.beside.lease.clone();
+        if let Some(free) = message.beside.free_slots {
+            self.note_free_slots(now, lease.as_ref(), &message.body, free);
+        }
+        match message.body {
+            Body::PostTask(post) => self.handle_post(now, to, post),
+            Body::GetResult(get) => self.handle_get_result(now, to, get),
+            Body::GetTask(task) => self.read(to, queries::Reading::Task, Query::Task(task.task_id)),
+            Body::ListTasks(list) => self.handle_list(to, list),
+            Body::GetStats(_) => self.read(to, queries::Reading::Stats { now }, Query::Stats),
+            Body::CancelTask(task) => self.handle_cancel(to, task.task_id),
+            Body::RetryTask(task) => self.handle_retry(to, task.task_id),
+            Body::ListWorkers(list) => self.handle_list_workers(&to, list.task_type.as_ref()),
+            Body::Ping(_) => self.reply(&to, &PingReply::of("dispatcher")),
+            Body::ResultReturn(_) => self.handle_result(now, from, message),
+            Body::TaskAck(ack) => self.handle_ack(now, ack, lease),
+            Body::TaskReject(reject) => self.handle_reject(now, reject, lease),
+            Body::TaskHeartbeat(heartbeat) => self.handle_heartbeat(now, &to, &heartbeat),
+            Body::Response(data) => self.handle_answer(now, from, message.beside.id.as_ref(), &data),
+            Body::RegisterWorker(_) | Body::Heartbeat(_) | Body::DeregisterWorker(_) | Body::LookupWorker(_) => {
+                let error = "this is a dispatcher; workers are registered and looked up at the name service, by default port 5001";
+                self.reply_error(&to, ErrorCode::UnknownMessage, error);
+            }
+            Body::Task(_) | Body::TaskCancel(_) => {
+                let error = "this is a dispatcher; it sends TASK and TASK_CANCEL to workers and takes none itself";
+                self.reply_error(&to, ErrorCode::UnknownMessage, error);
+            }
+        }
+    }
+
+    fn handle_event(&mut self, now: Timestamp, event: Event) {
+        match event {
+            Event::Committed(batch, outcomes) => self.handle_committed(now, *batch, outcomes),
+            Event::DiskFull(batch) => self.handle_disk_full(now, *batch),
+            Event::Read { ticket, answer, at } => self.handle_read(now, ticket, answer, at),
+            Event::Resolved { name, addr } => self.handle_resolved(now, &name, addr),
+            Event::Drain => self.draining = true,
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        while let Some(alarm) = self.timers.pop_due(now) {
+            self.handle_alarm(now, alarm);
+        }
+        while let Some(due) = self.outbox.poll(now, &mut self.rng) {
+            match due {
+                Due::Resend(copy) => self.transmits.push_back(copy),
+                Due::Expired(Sending::Question(id)) => self.handle_silence(now, id),
+                Due::Expired(Sending::Task(_) | Sending::Cancel(..)) => {}
+            }
+        }
+        while let Some(waiter) = self.waiters.pop_due(now) {
+            self.reply_not_ready(&waiter);
+        }
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    fn poll_effect(&mut self, now: Timestamp) -> Option<Effect> {
+        if let Some(name) = self.resolver.poll() {
+            return Some(Effect::Resolve(name));
+        }
+        if let Some(effect) = self.effects.pop_front() {
+            return Some(effect);
+        }
+        if self.in_flight.is_none() {
+            if let Some(batch) = self.close_batch(now) {
+                return Some(Effect::Commit(batch));
+            }
+            if self.draining && !self.exited && self.reads.is_empty() {
+                self.exited = true;
+                return Some(Effect::Exit);
+            }
+        }
+        None
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        [self.timers.next(), self.outbox.next(), self.waiters.next()].into_iter().flatten().min()
+    }
+}

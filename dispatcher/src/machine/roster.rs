@@ -1,0 +1,314 @@
+//! The workers: who serves what, and who has a free slot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskgrid_protocol::body::WorkerEntry;
+use taskgrid_protocol::limits::{CAPACITY_MAX, PLAIN_WORKER_DATAGRAM_MAX, RECEIVE_BUFFER};
+use taskgrid_protocol::{Instance, TaskType, Timestamp};
+
+use super::limits::{REPORT_VALID_FOR, UNCONFIRMED_FOR, WORKERS_MAX};
+
+/// Names a worker process for as long as this dispatcher runs. A new process at an old address has a new
+/// key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct WorkerKey(u64);
+
+impl WorkerKey {
+    pub(super) const FIRST: Self = Self(0);
+
+    pub(super) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// Which kind of process serves an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It understands leases.
+    Leasing(Instance),
+    /// It understands TASK and RESULT_RETURN only (R15).
+    Plain,
+    /// The name service has not told since the restart; rows of the table say that it exists.
+    Unheard,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    pub(super) address: Arc<str>,
+    pub(super) kind: Kind,
+    pub(super) capacity: u32,
+    pub(super) batch: bool,
+    pub(super) max_datagram: usize,
+    /// The types for which it is registered.
+    pub(super) types: BTreeSet<TaskType>,
+    /// Slots taken by attempts and claims.
+    pub(super) used: u32,
+    /// Slots that it says are taken by others, and until when that is believed.
+    held: u32,
+    held_until: Timestamp,
+    /// It was busy: nothing is offered before then.
+    busy_until: Timestamp,
+    /// It takes no further tasks.
+    pub(super) draining: bool,
+    /// The host, once known, for results that come without a lease.
+    pub(super) ip: Option<IpAddr>,
+    /// A restarted name service has not named it yet, since then.
+    unconfirmed_since: Option<Timestamp>,
+}
+
+impl Worker {
+    /// How many more tasks it may be given: the smaller of its own count and ours.
+    fn available(&self, now: Timestamp) -> u32 {
+        if self.draining || self.types.is_empty() || now < self.busy_until {
+            return 0;
+        }
+        let held = if now < self.held_until { self.held } else { 0 };
+        self.capacity.saturating_sub(self.used).saturating_sub(held)
+    }
+
+    /// Whether the name service knows it, or did when it last spoke.
+    pub(super) fn is_registered(&self) -> bool {
+        !self.types.is_empty()
+    }
+}
+
+/// What a registration has changed.
+#[derive(Debug, Default)]
+pub(super) struct Registered {
+    /// These types have a worker more.
+    pub(super) gained: Vec<(TaskType, WorkerKey)>,
+    /// These have one less.
+    pub(super) lost: Vec<(TaskType, WorkerKey)>,
+    /// This process is no longer registered for anything: it was replaced, or is gone.
+    pub(super) gone: Option<WorkerKey>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    workers: BTreeMap<WorkerKey, Worker>,
+    by_address: BTreeMap<Arc<str>, WorkerKey>,
+    /// Workers that may be given a task, as of their last refresh.
+    free: BTreeSet<WorkerKey>,
+    next: u64,
+}
+
+impl Roster {
+    pub(super) fn get(&self, key: WorkerKey) -> Option<&Worker> {
+        self.workers.get(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: WorkerKey) -> Option<&mut Worker> {
+        self.workers.get_mut(&key)
+    }
+
+    /// The process that serves an address now.
+    pub(super) fn at(&self, address: &str) -> Option<WorkerKey> {
+        self.by_address.get(address).copied()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (WorkerKey, &Worker)> {
+        self.workers.iter().map(|(key, worker)| (*key, worker))
+    }
+
+    /// Workers that the name service knows.
+    pub(super) fn registered(&self) -> impl Iterator<Item = &Worker> {
+        self.workers.values().filter(|worker| worker.is_registered())
+    }
+
+    pub(super) fn free(&self) -> &BTreeSet<WorkerKey> {
+        &self.free
+    }
+
+    /// How many tasks a worker may be given now.
+    pub(super) fn available(&self, now: Timestamp, key: WorkerKey) -> u32 {
+        self.workers.get(&key).map_or(0, |worker| worker.available(now))
+    }
+
+    /// The worker at the address of a row that was running when the dispatcher stopped.
+    pub(super) fn recover(&mut self, address: &Arc<str>, plain: bool) -> WorkerKey {
+        if let Some(key) = self.at(address) {
+            return key;
+        }
+        let kind = if plain { Kind::Plain } else { Kind::Unheard };
+        self.add(address.clone(), kind)
+    }
+
+    fn add(&mut self, address: Arc<str>, kind: Kind) -> WorkerKey {
+        let key = WorkerKey(self.next);
+        self.next += 1;
+        let ip = address.parse::<std::net::SocketAddr>().ok().map(|addr| addr.ip());
+        let worker = Worker {
+            address: address.clone(),
+            kind,
+            capacity: 1,
+            batch: false,
+            max_datagram: PLAIN_WORKER_DATAGRAM_MAX,
+            types: BTreeSet::new(),
+            used: 0,
+            held: 0,
+            held_until: Timestamp::ZERO,
+            busy_until: Timestamp::ZERO,
+            draining: false,
+            ip,
+            unconfirmed_since: None,
+        };
+        self.workers.insert(key, worker);
+        self.by_address.insert(address, key);
+        key
+    }
+
+    /// The name service says that a worker serves these types.
+    pub(super) fn register(&mut self, now: Timestamp, entry: &WorkerEntry, types: &[TaskType]) -> Registered {
+        let mut changes = Registered::default();
+        let kind = entry.instance.clone().map_or(Kind::Plain, Kind::Leasing);
+        let before = self.at(&entry.address);
+        let key = match before {
+            Some(key) if self.is_same_process(key, &kind) => key,
+            _ if before.is_none() && self.workers.len() >= WORKERS_MAX => return changes,
+            _ => {
+                if let Some(replaced) = before {
+                    changes = self.unregister_all(now, replaced);
+                }
+                self.add(entry.address.as_str().into(), kind.clone())
+            }
+        };
+        let worker = self.workers.get_mut(&key).expect("the key was just found or made");
+        worker.max_datagram = match (entry.max_datagram, &kind) {
+            (Some(bytes), _) => usize::try_from(bytes).unwrap_or(usize::MAX),
+            (None, Kind::Plain) => PLAIN_WORKER_DATAGRAM_MAX,
+            (None, _) => RECEIVE_BUFFER,
+        };
+        worker.kind = kind;
+        worker.capacity = entry.capacity.clamp(1, CAPACITY_MAX);
+        worker.batch = entry.batch;
+        worker.unconfirmed_since = None;
+        for task_type in types {
+            if worker.types.insert(task_type.clone()) {
+                changes.gained.push((task_type.clone(), key));
+            }
+        }
+        self.refresh(now, key);
+        changes
+    }
+
+    fn is_same_process(&self, key: WorkerKey, kind: &Kind) -> bool {
+        self.workers.get(&key).is_some_and(|worker| match &worker.kind {
+            Kind::Unheard => matches!(kind, Kind::Leasing(_)),
+            known => known == kind,
+        })
+    }
+
+    /// The name service says that an address no longer serves these types.
+    pub(super) fn unregister(&mut self, now: Timestamp, address: &str, types: &[TaskType]) -> Registered {
+        let mut changes = Registered::default();
+        let Some(key) = self.at(address) else { return changes };
+        let Some(worker) = self.workers.get_mut(&key) else { return changes };
+        for task_type in types {
+            if worker.types.remove(task_type) {
+                changes.lost.push((task_type.clone(), key));
+            }
+        }
+        if worker.types.is_empty() && !changes.lost.is_empty() {
+            changes.gone = Some(key);
+        }
+        self.refresh(now, key);
+        changes
+    }
+
+    fn unregister_all(&mut self, now: Timestamp, key: WorkerKey) -> Registered {
+        let Some(worker) = self.workers.get_mut(&key) else { return Registered::default() };
+        let lost = std::mem::take(&mut worker.types).into_iter().map(|task_type| (task_type, key)).collect();
+        self.refresh(now, key);
+        Registered { gained: Vec::new(), lost, gone: Some(key) }
+    }
+
+    /// A name service that has forgotten everything must name each worker again.
+    pub(super) fn doubt_all(&mut self, now: Timestamp) {
+        for worker in self.workers.values_mut().filter(|worker| worker.is_registered()) {
+            worker.unconfirmed_since.get_or_insert(now);
+        }
+    }
+
+    /// Lets go of workers that a restarted name service has not named for too long.
+    pub(super) fn drop_unconfirmed(&mut self, now: Timestamp) -> Vec<Registered> {
+        let given_up: Vec<WorkerKey> = self
+            .iter()
+            .filter(|(_, worker)| worker.unconfirmed_since.is_some_and(|since| now.since(since) > UNCONFIRMED_FOR))
+            .map(|(key, _)| key)
+            .collect();
+        given_up
+            .into_iter()
+            .map(|key| {
+                if let Some(worker) = self.workers.get_mut(&key) {
+                    worker.unconfirmed_since = None;
+                }
+                self.unregister_all(now, key)
+            })
+            .collect()
+    }
+
+    /// A slot is taken by an attempt or a claim.
+    pub(super) fn take_slot(&mut self, now: Timestamp, key: WorkerKey) {
+        if let Some(worker) = self.workers.get_mut(&key) {
+            worker.used += 1;
+            self.refresh(now, key);
+        }
+    }
+
+    /// A slot is free again.
+    pub(super) fn free_slot(&mut self, now: Timestamp, key: WorkerKey) {
+        if let Some(worker) = self.workers.get_mut(&key) {
+            assert!(worker.used > 0, "a slot was freed that nobody had taken");
+            worker.used -= 1;
+            self.refresh(now, key);
+        }
+    }
+
+    /// The worker said how many more tasks it can take. Returns when its word expires, if it holds back
+    /// slots that are free by our count.
+    pub(super) fn report_free(&mut self, now: Timestamp, key: WorkerKey, free: u32) -> Option<Timestamp> {
+        let worker = self.workers.get_mut(&key)?;
+        let ours = worker.capacity.saturating_sub(worker.used);
+        worker.held = ours.saturating_sub(free);
+        worker.held_until = now + REPORT_VALID_FOR;
+        let expires = (worker.held > 0).then_some(worker.held_until);
+        self.refresh(now, key);
+        expires
+    }
+
+    /// The worker could not take a task. Returns when it may be offered one again.
+    pub(super) fn report_busy(&mut self, now: Timestamp, key: WorkerKey, pause: Duration) -> Timestamp {
+        let until = now + pause;
+        if let Some(worker) = self.workers.get_mut(&key) {
+            worker.busy_until = until;
+            self.refresh(now, key);
+        }
+        until
+    }
+
+    pub(super) fn report_draining(&mut self, now: Timestamp, key: WorkerKey) {
+        if let Some(worker) = self.workers.get_mut(&key) {
+            worker.draining = true;
+            self.refresh(now, key);
+        }
+    }
+
+    /// Brings `free` in line with the worker, and forgets one that is of no use any more.
+    pub(super) fn refresh(&mut self, now: Timestamp, key: WorkerKey) {
+        let Some(worker) = self.workers.get(&key) else { return };
+        if worker.available(now) > 0 {
+            self.free.insert(key);
+        } else {
+            self.free.remove(&key);
+        }
+        if worker.used == 0 && !worker.is_registered() {
+            if self.by_address.get(&worker.address) == Some(&key) {
+                self.by_address.remove(&worker.address);
+            }
+            self.workers.remove(&key);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Workers that know TASK and RESULT_RETURN only (R15).
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::grid::{CLIENT, Grid};
+
+const WORKER: &str = "127.0.0.1:6000";
+const NAMED: &str = "worker-reverse:6000";
+const RESOLVED: &str = "172.18.0.5:6000";
+
+fn result(task: i64) -> serde_json::Value {
+    json!({"type": "RESULT_RETURN", "data": {"task_id": task, "result": "IAnepO"}})
+}
+
+#[test]
+fn task_goes_out_once_and_as_workflow_md_shows_it() {
+    let mut grid = Grid::new();
+    grid.plain_worker(WORKER, &["reverse"]);
+    grid.post("OpenAI");
+    grid.advance(Duration::from_secs(300));
+    let sent = grid.take(WORKER);
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    let task = &sent[0];
+    let beside: Vec<&String> = task.as_object().unwrap().keys().collect();
+    assert_eq!(beside, ["data", "type"], "nothing stands beside data");
+}
+
+#[test]
+fn its_result_counts_from_any_port_of_its_host() {
+    let mut grid = Grid::new();
+    grid.plain_worker(WORKER, &["reverse"]);
+    let id = grid.post("OpenAI");
+    let stranger = grid.ask("127.0.0.9:4444", result(id));
+    assert_eq!(stranger["code"], "LEASE_REQUIRED");
+    let stored = grid.ask("127.0.0.1:4444", result(id));
+    assert_eq!(stored["message"], "Result stored");
+    assert_eq!(grid.result_of(id)["result"], "IAnepO");
+    assert_eq!(grid.ask("127.0.0.1:4444", result(id))["duplicate"], true);
+}
+
+/// R28: a DNS name is looked up at hand-over, and TASK waits for the answer.
+#[test]
+fn a_name_is_looked_up_before_its_only_task_is_sent() {
+    let mut grid = Grid::new();
+    grid.dns = vec![(NAMED.to_owned(), Some(RESOLVED.parse().unwrap()))];
+    grid.plain_worker(NAMED, &["reverse"]);
+    let id = grid.post("OpenAI");
+    assert_eq!(grid.task(RESOLVED)["data"]["assigned_worker"], NAMED);
+    grid.ask("172.18.0.5:51000", result(id));
+    // The container comes back with another address.
+    grid.dns = vec![(NAMED.to_owned(), Some("172.18.0.9:6000".parse().unwrap()))];
+    grid.advance(Duration::from_secs(6));
+    let id = grid.post("again");
+    assert_eq!(grid.task("172.18.0.9:6000")["data"]["id"], id);
+}
+
+/// R28: a failed look-up means "unreachable now", never "task failed".
+#[test]
+fn a_name_that_cannot_be_resolved_is_tried_again() {
+    let mut grid = Grid::new();
+    grid.plain_worker(NAMED, &["reverse"]);
+    let id = grid.post("OpenAI");
+    grid.advance(Duration::from_secs(20));
+    assert_eq!(grid.status_of(id), "running");
+    grid.dns = vec![(NAMED.to_owned(), Some(RESOLVED.parse().unwrap()))];
+    grid.advance(Duration::from_secs(2));
+    assert_eq!(grid.task(RESOLVED)["data"]["id"], id);
+}
+
+#[test]
+fn its_silence_frees_the_slot_but_not_the_task() {
+    let mut grid = Grid::new();
+    grid.plain_worker(WORKER, &["reverse"]);
+    let first = grid.post("a");
+    grid.task(WORKER);
+    grid.post("b");
+    grid.advance(Duration::from_secs(29));
+    assert!(grid.tasks(WORKER).is_empty());
+    grid.advance(Duration::from_secs(2));
+    assert_eq!(grid.task(WORKER)["data"]["payload"], "b");
+    assert_eq!(grid.status_of(first), "running");
+    grid.advance(Duration::from_secs(600));
+    assert_ne!(grid.status_of(first), "done");
+}
+
+#[test]
+fn the_end_of_its_registration_ends_its_attempts() {
+    let mut grid = Grid::new();
+    grid.plain_worker(WORKER, &["reverse"]);
+    let id = grid.post("a");
+    grid.task(WORKER);
+    grid.deregister(WORKER);
+    assert_eq!(grid.status_of(id), "pending");
+    grid.plain_worker("127.0.0.1:6001", &["reverse"]);
+    grid.advance(Duration::from_secs(2));
+    assert_eq!(grid.task("127.0.0.1:6001")["data"]["id"], id);
+    // The first one answers after all.
+    assert_eq!(grid.ask("127.0.0.1:5555", result(id))["message"], "Result stored");
+}
+
+#[test]
+fn a_task_that_it_cannot_take_fails_with_a_reason() {
+    let mut grid = Grid::new();
+    grid.plain_worker(WORKER, &["reverse"]);
+    let payload = "x".repeat(5_000);
+    grid.ask(CLIENT, json!({"type": "POST_TASK", "data": {"type": "reverse", "payload": payload}}));
+    assert!(grid.tasks(WORKER).is_empty());
+    assert_eq!(grid.result_of(1)["task_error"]["code"], "TOO_LARGE_FOR_WORKER");
+}
+
+/// A bare string is an error too.
+#[test]
+fn it_may_fail_in_its_own_words() {
+    let mut grid = Grid::new();
+    grid.plain_worker(WORKER, &["reverse"]);
+    grid.ask(CLIENT, json!({"type": "POST_TASK", "data": {"type": "reverse", "payload": 1, "max_attempts": 1}}));
+    grid.ask("127.0.0.1:4444", json!({"type": "RESULT_RETURN", "data": {"task_id": 1, "error": "no string"}}));
+    assert_eq!(grid.result_of(1)["error"], "Task failed: no string");
+}

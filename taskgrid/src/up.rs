@@ -1,0 +1,166 @@
+//! `taskgrid up`: name service, dispatcher and worker in one process. They talk over loopback UDP as always.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
+use taskgrid_nameservice::{NameService, NameServiceArgs};
+use taskgrid_runtime::{Exit, Shutdown, StartError, Trigger, init_log, on_signal};
+use taskgrid_worker::{Worker, WorkerArgs};
+use tokio::sync::{mpsc, oneshot};
+
+/// Flags of `taskgrid up`.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct UpArgs {
+    /// The SQLite file that holds the tasks; made if it is not there.
+    #[arg(long, value_name = "FILE", default_value = "taskgrid.db", env = "TASKGRID_DATABASE")]
+    database: PathBuf,
+
+    /// A directory of handlers: each file in it is a type of task [default: ./worker_types if it exists].
+    #[arg(long, value_name = "DIR", env = "TASKGRID_HANDLERS")]
+    handlers: Option<PathBuf>,
+
+    /// How many tasks to run at a time [default: see taskgrid worker --help].
+    #[arg(long, value_name = "N", env = "TASKGRID_CONCURRENCY")]
+    concurrency: Option<u32>,
+
+    /// Where clients reach the dispatcher.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:4000")]
+    dispatcher_listen: SocketAddr,
+
+    /// Where further workers register.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:5001")]
+    nameservice_listen: SocketAddr,
+
+    /// Where the worker is reached.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:6000")]
+    worker_listen: SocketAddr,
+}
+
+/// Runs all three until Ctrl-C, SIGTERM, or the end of one of them.
+pub(crate) async fn run(args: UpArgs) -> Result<(), StartError> {
+    init_log("warn");
+    let shutdown = on_signal().map_err(|error| StartError::configuration(format!("no signals: {error}")))?;
+    let (ended, mut any_ended) = mpsc::channel(3);
+    let mut parts = Vec::new();
+    let started = start_all(&args, &ended, &mut parts).await;
+    let mut outcome = match started {
+        Ok(dispatcher) => {
+            greet(&args, dispatcher);
+            tokio::select! {
+                () = shutdown.requested() => {}
+                _ = any_ended.recv() => {}
+            }
+            Ok(())
+        }
+        Err(error) => Err(error),
+    };
+    // The worker first: what it has finished is still stored.
+    while let Some(part) = parts.pop() {
+        let stopped = part.stop().await;
+        outcome = outcome.and(stopped);
+    }
+    outcome
+}
+
+async fn start_all(
+    args: &UpArgs,
+    ended: &mpsc::Sender<()>,
+    parts: &mut Vec<Part>,
+) -> Result<SocketAddr, StartError> {
+    let nameservice = NameServiceArgs::listening_on(args.nameservice_listen);
+    let nameservice = Part::start(parts, ended, "name service", async move |shutdown, ready| {
+        let part = NameService::bind(nameservice).await?;
+        ready.send(part.local_addr()).ok();
+        part.run(shutdown).await
+    })
+    .await?;
+    let dispatcher = DispatcherArgs {
+        database: args.database.clone(),
+        ..DispatcherArgs::listening_on(args.dispatcher_listen, nameservice.to_string())
+    };
+    let dispatcher = Part::start(parts, ended, "dispatcher", async move |shutdown, ready| {
+        let part = Dispatcher::bind(dispatcher).await?;
+        ready.send(part.local_addr()).ok();
+        part.run(shutdown).await
+    })
+    .await?;
+    let defaults = WorkerArgs::listening_on(args.worker_listen, nameservice.to_string());
+    let worker = WorkerArgs {
+        handlers: args.handlers.clone(),
+        concurrency: args.concurrency.unwrap_or(defaults.concurrency),
+        ..defaults
+    };
+    Part::start(parts, ended, "worker", async move |shutdown, ready| {
+        let part = Worker::bind(worker).await?;
+        ready.send(part.local_addr()).ok();
+        part.run(shutdown).await
+    })
+    .await?;
+    Ok(dispatcher)
+}
+
+/// One of the three, on a thread of its own.
+struct Part {
+    name: &'static str,
+    trigger: Trigger,
+    thread: JoinHandle<Result<(), StartError>>,
+}
+
+impl Part {
+    /// Starts it and waits until it has its port.
+    async fn start<S>(
+        parts: &mut Vec<Self>,
+        ended: &mpsc::Sender<()>,
+        name: &'static str,
+        serve: S,
+    ) -> Result<SocketAddr, StartError>
+    where
+        S: AsyncFnOnce(Shutdown, oneshot::Sender<SocketAddr>) -> Result<(), StartError> + Send + 'static,
+    {
+        let (trigger, shutdown) = Trigger::new();
+        let (ready, is_ready) = oneshot::channel();
+        let ended = ended.clone();
+        let failed = move |error: std::io::Error| StartError::configuration(format!("cannot start the {name}: {error}"));
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+            let outcome = runtime.block_on(serve(shutdown, ready));
+            runtime.shutdown_background();
+            // Nobody listens when the others are being stopped already.
+            let _ = ended.try_send(());
+            outcome
+        });
+        let part = Self { name, trigger, thread: thread.map_err(failed)? };
+        match is_ready.await {
+            Ok(addr) => {
+                parts.push(part);
+                Ok(addr)
+            }
+            // It dropped the sender, so it has ended, and says why.
+            Err(_) => Err(part.stop().await.err().unwrap_or_else(|| stopped(name))),
+        }
+    }
+
+    async fn stop(self) -> Result<(), StartError> {
+        self.trigger.pull();
+        let joined = tokio::task::spawn_blocking(move || self.thread.join()).await;
+        match joined {
+            Ok(Ok(outcome)) => outcome,
+            _ => Err(stopped(self.name)),
+        }
+    }
+}
+
+fn stopped(name: &str) -> StartError {
+    StartError::new(Exit::Disk, format!("the {name} stopped unexpectedly"))
+}
+
+#[expect(clippy::print_stdout, reason = "this is what `up` prints")]
+fn greet(args: &UpArgs, dispatcher: SocketAddr) {
+    println!("TaskGrid is up: dispatcher on {dispatcher}, tasks in {}", args.database.display());
+    println!("In a second terminal:");
+    println!("  taskgrid submit reverse OpenAI --wait");
+    println!("  sqlite3 -readonly {} 'select id,type,status,result from tasks'", args.database.display());
+    println!("Ctrl-C stops it; pending tasks stay in the file.");
+}
