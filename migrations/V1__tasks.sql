@@ -6,57 +6,67 @@ PRAGMA application_id = 1413960260;
 
 -- Payload and result stand last: to read a column, SQLite walks over all that stand before it.
 CREATE TABLE tasks (
-    id INTEGER PRIMARY KEY AUTOINCREMENT
-        -- Beyond this, JavaScript and others no longer tell numbers apart.
-        CHECK (id BETWEEN 1 AND 9007199254740991),
-    type TEXT NOT NULL
-        CHECK (type GLOB '[A-Za-z0-9]*' AND type NOT GLOB '*[^A-Za-z0-9_.-]*' AND length(type) <= 64),
-    status TEXT NOT NULL DEFAULT 'pending'
-        CHECK (status IN ('pending', 'running', 'done', 'failed', 'cancelled')),
-    priority INTEGER NOT NULL DEFAULT 0
-        CHECK (priority BETWEEN -100 AND 100),
-    -- Charged attempts so far.
-    attempt INTEGER NOT NULL DEFAULT 0
-        CHECK (attempt BETWEEN 0 AND max_attempts),
-    max_attempts INTEGER NOT NULL DEFAULT 5
-        CHECK (max_attempts >= 1),
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    type TEXT NOT NULL,
+    status TEXT NOT NULL DEFAULT 'pending',
+    -- The higher goes first.
+    priority INTEGER NOT NULL DEFAULT 0,
+    -- Charged attempts so far, and how many may be.
+    attempt INTEGER NOT NULL DEFAULT 0,
+    max_attempts INTEGER NOT NULL DEFAULT 5,
     -- How often RETRY_TASK has made the task pending again; each time added the first max_attempts.
-    retries INTEGER NOT NULL DEFAULT 0
-        CHECK (retries >= 0),
-    timeout_s INTEGER NOT NULL DEFAULT 3600
-        CHECK (timeout_s BETWEEN 1 AND 315360000),
+    retries INTEGER NOT NULL DEFAULT 0,
+    -- The time limit of one attempt.
+    timeout_s INTEGER NOT NULL DEFAULT 3600,
     -- Of the current or last attempt; the lease is NULL for a worker that knows none.
     assigned_worker TEXT,
     lease TEXT,
-    request_key TEXT
-        CHECK (request_key IS NULL OR length(CAST(request_key AS BLOB)) BETWEEN 1 AND 64),
+    request_key TEXT,
     -- All times are UTC with milliseconds, so they sort as text.
-    timestamp_created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CHECK (timestamp_created GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'),
+    timestamp_created TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     -- When the task may start. Equal to timestamp_created: at once.
-    timestamp_scheduled TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-        CHECK (timestamp_scheduled GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'),
-    timestamp_dispatched TEXT
-        CHECK (timestamp_dispatched GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'),
-    timestamp_completed TEXT
-        CHECK (timestamp_completed GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'),
-    timestamp_not_before TEXT
-        CHECK (timestamp_not_before GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'),
-    timestamp_expires TEXT
-        CHECK (timestamp_expires GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9].[0-9][0-9][0-9]Z'),
+    timestamp_scheduled TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
+    timestamp_dispatched TEXT,
+    timestamp_completed TEXT,
+    timestamp_not_before TEXT,
+    timestamp_expires TEXT,
     -- What the last failed attempt said; NULL once the task is done.
     error_code TEXT,
     error TEXT,
-    payload TEXT NOT NULL
-        CHECK (json_valid(payload)),
+    -- JSON texts.
+    payload TEXT NOT NULL,
     result TEXT,
 
-    CHECK ((status = 'done') = (result IS NOT NULL)),
-    CHECK ((status IN ('done', 'failed', 'cancelled')) = (timestamp_completed IS NOT NULL)),
-    CHECK (status <> 'pending' OR attempt < max_attempts),
-    CHECK (status <> 'running' OR (attempt >= 1 AND assigned_worker IS NOT NULL AND timestamp_dispatched IS NOT NULL)),
-    CHECK (status <> 'failed' OR error_code IS NOT NULL),
-    CHECK ((error_code IS NULL) = (error IS NULL))
+    -- Beyond this, JavaScript and others no longer tell numbers apart.
+    CONSTRAINT id_is_exact_as_a_double CHECK (id BETWEEN 1 AND 9007199254740991),
+    CONSTRAINT type_is_a_legal_name CHECK (
+        type GLOB '[A-Za-z0-9]*' AND type NOT GLOB '*[^A-Za-z0-9_.-]*' AND length(type) <= 64),
+    -- Chains of OR where IN would be shorter: for an IN of more than two values SQLite builds a temporary table,
+    -- and it would do so for every row that is written.
+    CONSTRAINT status_is_known CHECK (
+        status = 'running' OR status = 'done' OR status = 'pending' OR status = 'failed' OR status = 'cancelled'),
+    CONSTRAINT priority_is_within_100 CHECK (priority BETWEEN -100 AND 100),
+    CONSTRAINT attempt_is_within_max_attempts CHECK (attempt BETWEEN 0 AND max_attempts),
+    CONSTRAINT max_attempts_is_positive CHECK (max_attempts >= 1),
+    CONSTRAINT retries_is_not_negative CHECK (retries >= 0),
+    CONSTRAINT timeout_s_is_within_ten_years CHECK (timeout_s BETWEEN 1 AND 315360000),
+    CONSTRAINT request_key_has_1_to_64_bytes CHECK (
+        request_key IS NULL OR length(CAST(request_key AS BLOB)) BETWEEN 1 AND 64),
+    CONSTRAINT timestamp_created_is_utc_text CHECK (timestamp_created GLOB '????-??-??T??:??:??.???Z'),
+    CONSTRAINT timestamp_scheduled_is_utc_text CHECK (timestamp_scheduled GLOB '????-??-??T??:??:??.???Z'),
+    CONSTRAINT timestamp_dispatched_is_utc_text CHECK (timestamp_dispatched GLOB '????-??-??T??:??:??.???Z'),
+    CONSTRAINT timestamp_completed_is_utc_text CHECK (timestamp_completed GLOB '????-??-??T??:??:??.???Z'),
+    CONSTRAINT timestamp_not_before_is_utc_text CHECK (timestamp_not_before GLOB '????-??-??T??:??:??.???Z'),
+    CONSTRAINT timestamp_expires_is_utc_text CHECK (timestamp_expires GLOB '????-??-??T??:??:??.???Z'),
+    CONSTRAINT payload_is_json CHECK (json_valid(payload)),
+    CONSTRAINT a_pending_task_has_attempts_left CHECK (status <> 'pending' OR attempt < max_attempts),
+    CONSTRAINT a_running_task_has_a_worker CHECK (
+        status <> 'running' OR (attempt >= 1 AND assigned_worker IS NOT NULL AND timestamp_dispatched IS NOT NULL)),
+    CONSTRAINT a_done_task_and_no_other_has_a_result CHECK ((status = 'done') = (result IS NOT NULL)),
+    CONSTRAINT an_ended_task_and_no_other_is_completed CHECK (
+        (status = 'done' OR status = 'failed' OR status = 'cancelled') = (timestamp_completed IS NOT NULL)),
+    CONSTRAINT a_failed_task_has_an_error CHECK (status <> 'failed' OR error_code IS NOT NULL),
+    CONSTRAINT error_and_its_code_come_together CHECK ((error_code IS NULL) = (error IS NULL))
 ) STRICT;
 
 -- The order of work: the highest priority, then the earliest due time, then (as in every index) the lowest id.
@@ -65,13 +75,13 @@ CREATE INDEX tasks_pending ON tasks (type, priority DESC, timestamp_scheduled)
 
 -- Finds the few among the many. Pending and done tasks are not in it: entering them would cost every task.
 CREATE INDEX tasks_status ON tasks (status)
-    WHERE status IN ('running', 'failed', 'cancelled');
+    WHERE status = 'running' OR status = 'failed' OR status = 'cancelled';
 
 CREATE UNIQUE INDEX tasks_request_key ON tasks (request_key)
     WHERE request_key IS NOT NULL;
 
 CREATE INDEX tasks_expires ON tasks (timestamp_expires)
-    WHERE timestamp_expires IS NOT NULL AND status IN ('pending', 'running');
+    WHERE timestamp_expires IS NOT NULL AND (status = 'pending' OR status = 'running');
 
 -- Attempts that ended without the recorded result. The current attempt, and the one that brought the result,
 -- stand in the task's own row.
@@ -83,12 +93,13 @@ CREATE TABLE task_attempts (
     -- tasks.retries at that time.
     round INTEGER NOT NULL,
     charged INTEGER NOT NULL
-        CHECK (charged IN (0, 1)),
+        CONSTRAINT charged_is_0_or_1 CHECK (charged IN (0, 1)),
     worker TEXT NOT NULL,
     lease TEXT,
     outcome TEXT NOT NULL
-        CHECK (outcome IN ('failed', 'timeout', 'lease_lost', 'worker_lost', 'rejected', 'released', 'superseded',
-                           'cancelled', 'expired', 'late')),
+        CONSTRAINT outcome_is_known CHECK (
+            outcome IN ('failed', 'timeout', 'lease_lost', 'worker_lost', 'rejected', 'released', 'superseded',
+                        'cancelled', 'expired', 'late')),
     timestamp_dispatched TEXT NOT NULL,
     timestamp_ended TEXT NOT NULL,
     error_code TEXT,
@@ -131,14 +142,14 @@ CREATE VIEW running_tasks AS
 SELECT id, type, attempt, max_attempts, assigned_worker, lease, timestamp_dispatched,
        round((julianday('now') - julianday(timestamp_dispatched)) * 86400, 1) AS running_s, timeout_s
 FROM tasks
-WHERE status IN ('running', 'failed', 'cancelled') AND status = 'running'
+WHERE status = 'running'
 ORDER BY id;
 
 CREATE VIEW failed_tasks AS
 SELECT id, type, error_code, error, attempt, max_attempts, assigned_worker, timestamp_created, timestamp_completed,
        payload
 FROM tasks
-WHERE status IN ('running', 'failed', 'cancelled') AND status = 'failed'
+WHERE status = 'failed'
 ORDER BY id DESC;
 
 CREATE VIEW type_summary AS

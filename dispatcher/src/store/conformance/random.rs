@@ -233,7 +233,15 @@ fn without_texts(mut outcomes: Outcomes) -> Outcomes {
     outcomes
 }
 
+/// A quarter of what is usual (256, or PROPTEST_CASES): each case syncs a file some twenty times.
+fn config() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases / 4, ..usual }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn sqlite_does_as_memory_does(steps in prop::collection::vec(step(), 1..40)) {
         let (reference, other) = (Desk::memory(), Desk::sqlite());

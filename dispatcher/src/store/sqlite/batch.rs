@@ -11,6 +11,13 @@ use super::{Known, claims, ends, finishes, inserts};
 use crate::store::rules;
 use crate::store::{Batch, Outcomes, StoreError};
 
+pub(super) const ADDED: &str = "SELECT type, status, timestamp_created FROM tasks WHERE id > ?1";
+
+pub(super) const FIRST_EXPIRY: &str = "\
+    SELECT timestamp_expires FROM tasks \
+    WHERE timestamp_expires IS NOT NULL AND (status = 'pending' OR status = 'running') \
+    ORDER BY timestamp_expires LIMIT 1";
+
 /// A batch under way.
 pub(super) struct Work<'c> {
     pub(super) connection: &'c Connection,
@@ -34,8 +41,7 @@ pub(super) fn apply(
     known: Known,
     batch: &Batch,
 ) -> Result<(Outcomes, Known), StoreError> {
-    let mut work = Work::new(connection, now, known);
-    work.count_added_rows()?;
+    let mut work = Work::begin(connection, now, known)?;
     let outcomes = Outcomes {
         finishes: finishes::finish_all(&mut work, &batch.finishes)?,
         releases: ends::release_all(&mut work, &batch.releases)?,
@@ -50,33 +56,14 @@ pub(super) fn apply(
 }
 
 impl<'c> Work<'c> {
-    pub(super) fn new(connection: &'c Connection, now: WallTime, mut known: Known) -> Self {
+    /// Begins a batch, and counts what other programs have inserted since the last one.
+    pub(super) fn begin(connection: &'c Connection, now: WallTime, mut known: Known) -> Result<Self, StoreError> {
+        let moves = count_added_rows(connection, &mut known)?;
         known.latest = known.latest.max(rules::storable(now));
         let stamp = known.latest;
         let horizon = rules::due_horizon(now, stamp);
         let (now_text, stamp_text, horizon_text) = (time_text(now), time_text(stamp), time_text(horizon));
-        Self { connection, now, now_text, stamp, stamp_text, horizon_text, moves: Moves::default(), known }
-    }
-
-    /// Rows that another program has inserted since the last batch: counts them, and remembers the types
-    /// that have work.
-    pub(super) fn count_added_rows(&mut self) -> Result<(), StoreError> {
-        const COUNT: &str = "SELECT type, status, count(*) FROM tasks WHERE id > ?1 GROUP BY type, status";
-        let newest = newest(self.connection)?;
-        if newest <= self.known.newest {
-            return Ok(());
-        }
-        let mut count = self.connection.prepare_cached(COUNT)?;
-        let mut added = count.query([self.known.newest])?;
-        while let Some(row) = added.next()? {
-            let (task_type, status) = (rows::task_type(row, 0)?, rows::status(row, 1)?);
-            self.moves.add(status, row.get(2)?);
-            if status == Status::Pending && !self.known.added.contains(&task_type) {
-                self.known.added.push(task_type);
-            }
-        }
-        self.known.newest = newest;
-        Ok(())
+        Ok(Self { connection, now, now_text, stamp, stamp_text, horizon_text, moves, known })
     }
 
     /// Writes the counters, once for the whole batch.
@@ -94,6 +81,27 @@ impl<'c> Work<'c> {
     }
 }
 
+/// Rows that are newer than the newest known one: other programs have inserted them.
+fn count_added_rows(connection: &Connection, known: &mut Known) -> Result<Moves, StoreError> {
+    let mut moves = Moves::default();
+    let newest = newest(connection)?;
+    if newest <= known.newest {
+        return Ok(moves);
+    }
+    let mut statement = connection.prepare_cached(ADDED)?;
+    let mut added = statement.query([known.newest])?;
+    while let Some(row) = added.next()? {
+        let status = rows::status(row, 1)?;
+        moves.add(status, 1);
+        if status == Status::Pending {
+            known.added.insert(rows::task_type(row, 0)?);
+        }
+        known.latest = known.latest.max(rows::time(row, 2)?);
+    }
+    known.newest = newest;
+    Ok(moves)
+}
+
 /// The counter that holds the newest task that the others know of.
 pub(super) const COUNTED_TO: &str = "counted_to";
 
@@ -105,10 +113,7 @@ pub(super) fn newest(connection: &Connection) -> Result<i64, StoreError> {
 
 /// How long until the first task expires.
 pub(super) fn next_expiry(connection: &Connection, now: WallTime) -> Result<Option<Duration>, StoreError> {
-    const FIRST: &str = "SELECT timestamp_expires FROM tasks \
-        WHERE timestamp_expires IS NOT NULL AND status IN ('pending', 'running') \
-        ORDER BY timestamp_expires LIMIT 1";
-    let first = connection.prepare_cached(FIRST)?.query_row([], |row| rows::time(row, 0)).optional()?;
+    let first = connection.prepare_cached(FIRST_EXPIRY)?.query_row([], |row| rows::time(row, 0)).optional()?;
     Ok(first.map(|first| first.since(now)))
 }
 

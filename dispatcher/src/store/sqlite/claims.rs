@@ -15,19 +15,19 @@ use crate::store::rules::{self, Places};
 use crate::store::{Claim, Claimed, Rest, Running, StoreError};
 
 /// The next lower priority that has pending tasks, and when the first of those is scheduled.
-const LEVEL: &str = "\
+pub(super) const LEVEL: &str = "\
     SELECT priority, timestamp_scheduled FROM tasks WHERE status = 'pending' AND type = ?1 AND priority < ?2 \
     ORDER BY priority DESC, timestamp_scheduled LIMIT 1";
 
 /// See `rules::is_due`. The horizon bounds the walk; after it, the first comparison decides unless the
 /// clock was set back.
-const DUE: &str = "\
+pub(super) const DUE: &str = "\
     SELECT id, attempt, timeout_s, assigned_worker, timestamp_created, payload FROM tasks \
     WHERE status = 'pending' AND type = ?1 AND priority = ?2 AND timestamp_scheduled <= ?3 \
     AND (timestamp_scheduled <= ?4 OR timestamp_scheduled = timestamp_created OR timestamp_dispatched > ?4) \
     ORDER BY timestamp_scheduled, id LIMIT ?5";
 
-const TAKE: &str = "\
+pub(super) const TAKE: &str = "\
     UPDATE tasks SET status = 'running', attempt = ?2, assigned_worker = ?3, lease = ?4, timestamp_dispatched = ?5 \
     WHERE id = ?1";
 

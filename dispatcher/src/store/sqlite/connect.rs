@@ -23,7 +23,7 @@ const READER_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a batch waits for the lock before [`crate::store::StoreError::Busy`]: the committer then looks
 /// whether it shall stop, and tries again.
-const WRITER_PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const WRITER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the pool tries to open the file before it says what is wrong.
 const OPEN_PATIENCE: Duration = Duration::from_secs(3);

@@ -13,44 +13,44 @@ use super::rows;
 use crate::store::rules::{self, Next, Past, Standing};
 use crate::store::{Cancelled, EXPIRE_MAX, Outcome, Release, Released, Retried, StoreError};
 
-const FIND: &str = "\
+pub(super) const FIND: &str = "\
     SELECT type, status, attempt, max_attempts, retries, assigned_worker, lease, timestamp_created, \
         timestamp_dispatched \
     FROM tasks WHERE id = ?1";
 
-const END_ATTEMPT: &str = "\
+pub(super) const END_ATTEMPT: &str = "\
     INSERT INTO task_attempts (task_id, attempt, round, charged, worker, lease, outcome, error_code, error, \
         timestamp_dispatched, timestamp_ended) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
-const FORGET_UNCHARGED: &str = "\
+pub(super) const FORGET_UNCHARGED: &str = "\
     DELETE FROM task_attempts WHERE id IN ( \
         SELECT id FROM task_attempts WHERE task_id = ?1 AND charged = 0 AND outcome <> 'late' \
         ORDER BY id DESC LIMIT -1 OFFSET ?2)";
 
-const LOST_WORKERS: &str =
+pub(super) const LOST_WORKERS: &str =
     "SELECT count(*) FROM task_attempts WHERE task_id = ?1 AND round = ?2 AND outcome = 'worker_lost'";
 
-const REQUEUE: &str = "\
+pub(super) const REQUEUE: &str = "\
     UPDATE tasks SET status = 'pending', attempt = ?2, timestamp_scheduled = ?3, \
         error_code = coalesce(?4, error_code), error = coalesce(?5, error) \
     WHERE id = ?1";
 
-const FAIL: &str = "\
+pub(super) const FAIL: &str = "\
     UPDATE tasks SET status = 'failed', attempt = ?2, error_code = ?3, error = ?4, timestamp_completed = ?5 \
     WHERE id = ?1";
 
-const CANCEL: &str = "UPDATE tasks SET status = 'cancelled', timestamp_completed = ?2 WHERE id = ?1";
+pub(super) const CANCEL: &str = "UPDATE tasks SET status = 'cancelled', timestamp_completed = ?2 WHERE id = ?1";
 
-const RETRY: &str = "\
+pub(super) const RETRY: &str = "\
     UPDATE tasks SET status = 'pending', max_attempts = ?2, retries = retries + 1, \
         timestamp_scheduled = timestamp_created, timestamp_completed = NULL, \
         timestamp_expires = CASE WHEN timestamp_expires > ?3 THEN timestamp_expires END \
     WHERE id = ?1";
 
-const EXPIRED: &str = "\
+pub(super) const EXPIRED: &str = "\
     SELECT id FROM tasks \
-    WHERE timestamp_expires IS NOT NULL AND status IN ('pending', 'running') AND timestamp_expires <= ?1 \
+    WHERE (status = 'pending' OR status = 'running') AND timestamp_expires <= ?1 \
     ORDER BY timestamp_expires, id LIMIT ?2";
 
 /// What the end of an attempt depends on.

@@ -13,36 +13,48 @@ use super::rows;
 use crate::store::rules::{self, Claimant, Next, Past, Verdict};
 use crate::store::{End, Ended, Finish, Finished, Outcome, Proof, StoreError};
 
-/// The common case in one step: a success of the current attempt.
-const WIN: &str = "\
-    UPDATE tasks SET status = 'done', result = ?3, error_code = NULL, error = NULL, timestamp_completed = ?4 \
-    WHERE id = ?1 AND status = 'running' AND lease = ?2 RETURNING attempt";
+/// The common case is a success of the current attempt. (One UPDATE with RETURNING would do, but SQLite makes a
+/// temporary table for it, which costs more than this.)
+pub(super) const CURRENT: &str = "SELECT attempt FROM tasks WHERE id = ?1 AND status = 'running' AND lease = ?2";
 
-const RECORD: &str = "\
+pub(super) const WIN: &str = "\
+    UPDATE tasks SET status = 'done', result = ?2, error_code = NULL, error = NULL, timestamp_completed = ?3 \
+    WHERE id = ?1";
+
+pub(super) const RECORD: &str = "\
     UPDATE tasks SET status = 'done', result = ?2, error_code = NULL, error = NULL, timestamp_completed = ?3, \
         attempt = ?4, assigned_worker = ?5, lease = ?6, timestamp_dispatched = ?7 \
     WHERE id = ?1";
 
-const PAST: &str = "\
+pub(super) const PAST: &str = "\
     SELECT id, attempt, round, worker, lease, outcome, error_code, error, timestamp_dispatched \
     FROM task_attempts WHERE task_id = ?1 ORDER BY id";
 
-const FORGET: &str = "DELETE FROM task_attempts WHERE id = ?1";
+pub(super) const FORGET: &str = "DELETE FROM task_attempts WHERE id = ?1";
 
-const KEEP: &str = "\
+pub(super) const KEEP: &str = "\
     INSERT INTO task_attempts (task_id, attempt, round, charged, worker, lease, outcome, error_code, error, \
         timestamp_dispatched, timestamp_ended, result) \
     VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 pub(super) fn finish_all(work: &mut Work<'_>, finishes: &[Finish]) -> Result<Vec<Finished>, StoreError> {
-    let mut win = work.connection.prepare_cached(WIN)?;
-    finishes.iter().map(|finish| finish_one(work, &mut win, finish)).collect()
+    let mut common =
+        Common { current: work.connection.prepare_cached(CURRENT)?, win: work.connection.prepare_cached(WIN)? };
+    finishes.iter().map(|finish| finish_one(work, &mut common, finish)).collect()
 }
 
-fn finish_one(work: &mut Work<'_>, win: &mut CachedStatement<'_>, finish: &Finish) -> Result<Finished, StoreError> {
+/// The statements of the common case.
+struct Common<'c> {
+    current: CachedStatement<'c>,
+    win: CachedStatement<'c>,
+}
+
+fn finish_one(work: &mut Work<'_>, common: &mut Common<'_>, finish: &Finish) -> Result<Finished, StoreError> {
     if let (Proof::Lease(lease), End::Success(result)) = (&finish.proof, &finish.end) {
-        let values = params![finish.task.0, lease.as_str(), result.get(), work.stamp_text];
-        if let Some(attempts) = win.query_row(values, |row| rows::number(row, 0)).optional()? {
+        let id = finish.task.0;
+        let current = common.current.query_row(params![id, lease.as_str()], |row| rows::number(row, 0));
+        if let Some(attempts) = current.optional()? {
+            common.win.execute(params![id, result.get(), work.stamp_text])?;
             work.moves.shift(Status::Running, Status::Done);
             return Ok(done(result, attempts));
         }

@@ -10,13 +10,13 @@ use super::rows::{self, time_text};
 use crate::store::rules;
 use crate::store::{Insert, Inserted, StoreError};
 
-const INSERT: &str = "\
+pub(super) const INSERT: &str = "\
     INSERT INTO tasks (type, status, priority, attempt, max_attempts, timeout_s, assigned_worker, lease, request_key, \
         timestamp_created, timestamp_scheduled, timestamp_dispatched, timestamp_not_before, timestamp_expires, payload) \
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
     ON CONFLICT (request_key) WHERE request_key IS NOT NULL DO NOTHING";
 
-const FIND: &str = "\
+pub(super) const FIND: &str = "\
     SELECT id, status, type, priority, max_attempts, retries, timeout_s, timestamp_not_before, payload \
     FROM tasks WHERE request_key = ?1";
 

@@ -1,15 +1,22 @@
 //! What the daemon does between batches.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use rusqlite::Connection;
 use taskgrid_protocol::TaskType;
 
 use super::batch;
+use super::connect::WRITER_PATIENCE;
 use super::look::beside;
 use super::{SqliteStore, rows};
 use crate::store::StoreError;
 
 /// Lines of `quick_check` that are told; the first say enough.
 const COMPLAINTS_MAX: usize = 5;
+
+/// How long a batch may be kept waiting for readers to leave the log, so that it can be truncated.
+const TRUNCATE_PATIENCE: Duration = Duration::from_millis(50);
 
 /// The state of the write-ahead log after a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,14 +29,18 @@ pub struct Wal {
 
 impl SqliteStore {
     /// Copies the write-ahead log into the database file, as far as no reader is in the way, so that the log
-    /// starts again from its beginning. With `truncate` it also waits for readers and shrinks the file.
+    /// starts again from its beginning. With `truncate` it also waits a little for readers, and shrinks the
+    /// file to nothing if it can.
     ///
-    /// It uses the writer's connection, so a batch waits for it: between batches is the best time.
+    /// It uses the writer's connection, so that no batch can be added while it copies, and the log does start
+    /// again; a batch waits for it.
     pub fn checkpoint(&self, truncate: bool) -> Result<Wal, StoreError> {
-        let mode = if truncate { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
         let connection = self.writer.get()?;
-        let (logged, copied) =
-            connection.query_row(mode, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)))?;
+        let mode = if truncate { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
+        connection.busy_timeout(TRUNCATE_PATIENCE)?;
+        let pages = connection.query_row(mode, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+        connection.busy_timeout(WRITER_PATIENCE)?;
+        let (logged, copied) = pages?;
         let file = std::fs::metadata(beside(&self.path, "-wal"));
         Ok(Wal { bytes: file.map_or(0, |file| file.len()), left: logged.saturating_sub(copied).max(0).unsigned_abs() })
     }
@@ -44,7 +55,7 @@ impl SqliteStore {
 
     /// Types of pending tasks that other programs have inserted into the table since the last call. One seek
     /// if there are none, so it can be asked every second.
-    pub fn added_types(&self) -> Result<Vec<TaskType>, StoreError> {
+    pub fn added_types(&self) -> Result<BTreeSet<TaskType>, StoreError> {
         const ADDED: &str = "SELECT DISTINCT type FROM tasks NOT INDEXED WHERE id > ?1 AND status = 'pending'";
         // While it is held no batch is under way, so every row that is not known came from elsewhere.
         let mut known = self.known();
@@ -55,7 +66,7 @@ impl SqliteStore {
         if newest > told {
             let mut statement = connection.prepare_cached(ADDED)?;
             for task_type in statement.query_map([told], |row| rows::task_type(row, 0))? {
-                added.push(task_type?);
+                added.insert(task_type?);
             }
             known.told = newest;
         }

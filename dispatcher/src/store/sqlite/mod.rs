@@ -18,6 +18,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,8 +36,9 @@ use super::{Answer, Batch, Opened, Outcomes, Query, Store, StoreError};
 #[derive(Clone, Debug)]
 pub struct SqliteStore {
     path: Arc<PathBuf>,
-    writer: Pool<SqliteConnectionManager>,
     readers: Pool<SqliteConnectionManager>,
+    /// After the readers, so that it closes last: that empties the log into the file, which a reader cannot.
+    writer: Pool<SqliteConnectionManager>,
     known: Arc<Mutex<Known>>,
 }
 
@@ -48,7 +50,7 @@ struct Known {
     /// The newest row that the counters know of.
     newest: i64,
     /// Types of pending rows that another program has inserted and that nobody has asked for yet.
-    added: Vec<TaskType>,
+    added: BTreeSet<TaskType>,
     /// The newest row whose type was told to whom asked.
     told: i64,
 }

@@ -2,6 +2,8 @@
 //!
 //! Only running rows are loaded. Everything else is a seek, so that millions of rows do not delay the start.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 use taskgrid_protocol::body::Status;
 use taskgrid_protocol::{Json, TaskId, TaskType, WallTime};
@@ -12,22 +14,24 @@ use super::{Known, ends};
 use crate::store::rules;
 use crate::store::{Opened, Outcome, Running, StoreError};
 
-const RUNNING: &str = "\
+pub(super) const RUNNING: &str = "\
     SELECT id, type, attempt, timeout_s, timestamp_created, assigned_worker, lease, payload \
-    FROM tasks INDEXED BY tasks_status WHERE status IN ('running', 'failed', 'cancelled') AND status = 'running' \
+    FROM tasks INDEXED BY tasks_status WHERE status = 'running' \
     ORDER BY id";
+
+pub(super) const NEXT_TYPE: &str = "\
+    SELECT type FROM tasks INDEXED BY tasks_pending WHERE status = 'pending' AND type > ?1 ORDER BY type LIMIT 1";
 
 const LATEST: &str = "\
     SELECT timestamp_created FROM (SELECT timestamp_created FROM tasks ORDER BY id DESC LIMIT 1) \
     UNION ALL SELECT timestamp_ended FROM (SELECT timestamp_ended FROM task_attempts ORDER BY id DESC LIMIT 1) \
     UNION ALL SELECT timestamp_dispatched FROM tasks INDEXED BY tasks_status \
-        WHERE status IN ('running', 'failed', 'cancelled') AND status = 'running'";
+        WHERE status = 'running'";
 
 pub(super) fn open(connection: &Connection, now: WallTime) -> Result<(Opened, Known), StoreError> {
     sign(connection, now)?;
     let known = Known { latest: latest(connection)?, newest: counted_to(connection)?, ..Known::default() };
-    let mut work = Work::new(connection, now, known.clone());
-    work.count_added_rows()?;
+    let mut work = Work::begin(connection, now, known.clone())?;
     let running = running(&mut work)?;
     let opened = Opened {
         running,
@@ -35,7 +39,7 @@ pub(super) fn open(connection: &Connection, now: WallTime) -> Result<(Opened, Kn
         next_expiry: batch::next_expiry(connection, now)?,
     };
     // `pending_types` names the types of added rows too, and nothing was stored at the present time yet.
-    Ok((opened, Known { added: Vec::new(), latest: known.latest, ..work.close()? }))
+    Ok((opened, Known { added: BTreeSet::new(), latest: known.latest, ..work.close()? }))
 }
 
 /// Says who made the file.
@@ -101,9 +105,7 @@ fn refuse(work: &mut Work<'_>, id: TaskId, why: &str) -> Result<(), StoreError> 
 
 /// From type to type, never over a type's rows.
 pub(super) fn pending_types(connection: &Connection) -> Result<Vec<TaskType>, StoreError> {
-    const NEXT: &str = "SELECT type FROM tasks INDEXED BY tasks_pending WHERE status = 'pending' AND type > ?1 \
-        ORDER BY type LIMIT 1";
-    let mut statement = connection.prepare_cached(NEXT)?;
+    let mut statement = connection.prepare_cached(NEXT_TYPE)?;
     let mut types: Vec<TaskType> = Vec::new();
     loop {
         let last = types.last().map_or("", TaskType::as_str);

@@ -41,7 +41,7 @@ const LIST_RARE: &str = concat!(
     "SELECT ",
     view_columns!(),
     " FROM tasks INDEXED BY tasks_status WHERE id < ?1 AND id >= ?2 \
-     AND status IN ('running', 'failed', 'cancelled') AND status = ?3 AND (?4 IS NULL OR type = ?4) \
+     AND (status = 'running' OR status = 'failed' OR status = 'cancelled') AND status = ?3 AND (?4 IS NULL OR type = ?4) \
      ORDER BY id DESC LIMIT ?5"
 );
 

@@ -1,0 +1,61 @@
+//! Checkpoints and checks, between batches.
+
+use super::{File, task};
+use crate::store::{Batch, StoreError};
+
+#[test]
+fn a_checkpoint_empties_the_log_so_that_it_does_not_grow() {
+    let mut file = File::new();
+    let mut sizes = Vec::new();
+    for _ in 0..3 {
+        for _ in 0..20 {
+            file.post();
+        }
+        let wal = file.store.checkpoint(false).unwrap();
+        assert_eq!(wal.left, 0);
+        sizes.push(wal.bytes);
+    }
+    assert!(sizes[0] > 0);
+    assert!(sizes[2] <= sizes[0] * 2, "the log starts again from its beginning: {sizes:?}");
+    let wal = file.store.checkpoint(true).unwrap();
+    assert_eq!((wal.bytes, wal.left), (0, 0));
+}
+
+#[test]
+fn a_reader_keeps_back_what_a_checkpoint_copies() {
+    let mut file = File::new();
+    file.store.checkpoint(true).unwrap();
+    let shell = file.shell();
+    let transaction = shell.unchecked_transaction().unwrap();
+    transaction.query_row("SELECT count(*) FROM tasks", [], |_| Ok(())).unwrap();
+    file.post();
+    let wal = file.store.checkpoint(false).unwrap();
+    assert!(wal.left > 0, "{wal:?}");
+    drop(transaction);
+    assert_eq!(file.store.checkpoint(false).unwrap().left, 0);
+}
+
+#[test]
+fn the_check_in_the_background_finds_damage() {
+    let mut file = File::new();
+    file.apply(&Batch { inserts: vec![task("a"); 2000], ..Batch::default() });
+    file.store.check().unwrap();
+    let (directory, path) = file.close();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 100].fill(0xA5);
+    std::fs::write(&path, bytes).unwrap();
+    let store = crate::store::SqliteStore::connect(&path).unwrap();
+    let found = store.check();
+    assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
+    drop(directory);
+}
+
+#[test]
+fn clones_share_the_connections() {
+    let mut file = File::new();
+    let clone = file.store.clone();
+    file.post();
+    let file = File { directory: tempfile::tempdir().unwrap(), store: clone };
+    assert_eq!(file.counts()[0], 1);
+}
