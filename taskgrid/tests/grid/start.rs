@@ -1,0 +1,109 @@
+//! What a program says when it cannot start.
+
+use std::path::Path;
+use std::process::Output;
+
+use crate::processes::{ANY_PORT, Daemon, Grid, eventually, taskgrid};
+
+/// Starts a daemon that is expected to refuse; returns its exit code and what it said.
+fn refused(args: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stderr, .. } = taskgrid().args(args).output().unwrap();
+    (status.code(), String::from_utf8(stderr).unwrap())
+}
+
+fn dispatcher_on(database: &Path) -> (Option<i32>, String) {
+    refused(&["dispatcher", "--listen", ANY_PORT, "--database", database.to_str().unwrap()])
+}
+
+#[test]
+fn a_second_dispatcher_names_the_database_and_exits_75() {
+    let grid = Grid::without_workers();
+    let (code, said) = dispatcher_on(&grid.database());
+    assert_eq!(code, Some(75));
+    assert!(said.contains("tasks.db") && said.contains("in use"), "{said}");
+}
+
+#[test]
+fn a_port_in_use_is_one_sentence() {
+    let nameservice = Daemon::start(&["nameservice", "--listen", ANY_PORT]);
+    let (code, said) = refused(&["nameservice", "--listen", &nameservice.addr.to_string()]);
+    assert_eq!(code, Some(75));
+    assert!(said.contains(&nameservice.addr.to_string()) && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn an_address_that_does_not_parse_is_a_usage_error() {
+    for args in [["nameservice", "--listen", "here"], ["dispatcher", "--nameservice", "nowhere"]] {
+        let (code, said) = refused(&args);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(said.contains(args[2]), "{said}");
+    }
+}
+
+#[test]
+fn a_mistyped_flag_or_verb_gets_the_nearest_right_one() {
+    assert!(refused(&["dispatcher", "--databse", "x"]).1.contains("--database"));
+    assert!(refused(&["submti", "reverse", "x"]).1.contains("submit"));
+}
+
+#[test]
+fn a_file_that_is_not_ours_is_refused_and_stays_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("letters.db");
+    std::fs::write(&database, "Dear Sir or Madam, ".repeat(500)).unwrap();
+    let before = std::fs::read(&database).unwrap();
+    let (code, said) = dispatcher_on(&database);
+    assert_eq!(code, Some(65), "{said}");
+    assert!(said.contains("letters.db"), "{said}");
+    assert_eq!(std::fs::read(&database).unwrap(), before);
+    assert!(!dir.path().join("letters.db-wal").exists());
+}
+
+#[test]
+fn a_damaged_database_is_refused_with_the_way_out_and_stays_as_it_was() {
+    let mut grid = Grid::without_workers();
+    for n in 0..50 {
+        grid.submit("reverse", &format!("{n} {}", "x".repeat(300)));
+    }
+    grid.dispatcher.process.terminate();
+    let mut bytes = std::fs::read(grid.database()).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 4_096].fill(0xa5);
+    std::fs::write(grid.database(), &bytes).unwrap();
+    let (code, said) = dispatcher_on(&grid.database());
+    assert_eq!(code, Some(65), "{said}");
+    assert!(said.contains("tasks.db") && said.contains(".recover"), "{said}");
+    assert_eq!(std::fs::read(grid.database()).unwrap(), bytes);
+}
+
+#[test]
+fn a_missing_name_service_is_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let nameservice = Daemon::start(&["nameservice", "--listen", ANY_PORT]).addr;
+    // It is gone again: only its port was needed.
+    let dispatcher = crate::processes::start_dispatcher(dir.path(), ANY_PORT, nameservice);
+    let at = nameservice.to_string();
+    let _worker = Daemon::start(&["worker", "--listen", ANY_PORT, "--nameservice", &at]);
+    let _nameservice = Daemon::start(&["nameservice", "--listen", &at]);
+    let dispatcher = dispatcher.addr.to_string();
+    let args = ["submit", "reverse", "OpenAI", "--wait", "--dispatcher", &dispatcher];
+    let output = taskgrid().args(args).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), "IAnepO", "{output:?}");
+}
+
+#[test]
+fn up_starts_everything_and_stops_it_cleanly() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("tasks.db");
+    let args = [
+        "up", "--database", database.to_str().unwrap(), "--dispatcher-listen", ANY_PORT, "--nameservice-listen",
+        ANY_PORT, "--worker-listen", ANY_PORT,
+    ];
+    let mut up = crate::processes::start(&args);
+    let line = up.line_with("dispatcher on ");
+    let addr = line.split("dispatcher on ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    let output = taskgrid().args(["submit", "reverse", "OpenAI", "--wait", "--dispatcher", addr]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), "IAnepO", "{output:?}");
+    eventually("the greeting", || up.has_said("Ctrl-C").then_some(()));
+    assert_eq!(up.terminate(), Some(0), "{up}");
+}
