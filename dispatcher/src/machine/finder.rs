@@ -172,7 +172,8 @@ impl Machine {
         for changes in self.roster.drop_unconfirmed(now) {
             self.apply(now, changes);
         }
-        self.finder.since = Since { epoch: reply.epoch, version: reply.version };
+        let starting_anew = reply.more && (reply.reset || self.finder.since.reset);
+        self.finder.since = Since { epoch: reply.epoch, version: reply.version, reset: starting_anew };
         if reply.more {
             self.ask_for_changes(now);
         } else {

@@ -83,6 +83,9 @@ pub struct Since {
     pub epoch: u64,
     /// The last change that is known.
     pub version: u64,
+    /// This continues an answer that was `reset` and had `more`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
 }
 
 /// The answer to LOOKUP_WORKER.

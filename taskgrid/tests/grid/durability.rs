@@ -79,8 +79,8 @@ impl Says for std::process::Output {
 #[test]
 fn a_handler_that_outlives_several_leases_keeps_its_task() {
     let mut grid = Grid::without_workers();
-    grid.add_worker(&["--heartbeat", "1"]);
-    grid.add_worker(&["--heartbeat", "1"]);
+    grid.add_worker(&["--lease", "3"]);
+    grid.add_worker(&["--lease", "3"]);
     let id = grid.submit("wait", "10");
     assert_eq!(grid.result(&id), "Waited for 10.0 seconds");
     if let Some(attempts) = grid.sqlite3("select count(*) from task_attempts") {

@@ -1,0 +1,173 @@
+//! The name service as a state machine: no clock, no socket (see [`Node`]).
+
+mod answers;
+mod feed;
+mod limits;
+mod registry;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand_chacha::ChaCha12Rng;
+use rand_core::RngCore;
+use taskgrid_protocol::body::{Deregister, PingReply, RegisterReply, Registration};
+use taskgrid_protocol::{Body, ErrorCode, ErrorReply, Message, Node, ReplyTo, TaskType, Timestamp, Transmit};
+
+use limits::{INTERVAL_MAX, INTERVAL_MIN, OVERLOAD_PAUSE, TTL_INTERVALS};
+use registry::{Refusal, Registry};
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How long an entry lives whose worker announces no interval.
+    pub ttl: Duration,
+    /// Workers that never register, and never expire.
+    pub fixed: Vec<(TaskType, String)>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { ttl: Duration::from_secs(60), fixed: Vec::new() }
+    }
+}
+
+/// Something that the machine should know.
+#[derive(Debug)]
+pub enum Event {
+    /// Stop. There is nothing to save.
+    Stop,
+}
+
+/// Something that must be done for the machine.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Stop.
+    Exit,
+}
+
+/// See the module's documentation.
+#[derive(Debug)]
+pub struct Machine {
+    config: Config,
+    registry: Registry,
+    /// This run, so that others notice that an earlier one has been forgotten.
+    epoch: u64,
+    transmits: VecDeque<Transmit>,
+    stopping: bool,
+}
+
+impl Machine {
+    /// A name service that knows only its fixed entries.
+    pub fn new(config: Config, mut rng: ChaCha12Rng) -> Self {
+        let mut registry = Registry::default();
+        for (task_type, address) in &config.fixed {
+            registry.fix(task_type, address);
+        }
+        // Zero is what those say who know nothing; and JavaScript has no integers beyond 53 bits.
+        let epoch = (rng.next_u64() >> 11).max(1);
+        Self { config, registry, epoch, transmits: VecDeque::new(), stopping: false }
+    }
+
+    fn reply(&mut self, to: &ReplyTo, data: &impl serde::Serialize) {
+        self.transmits.push_back(to.answer(data));
+    }
+
+    fn reply_error(&mut self, to: &ReplyTo, code: ErrorCode, error: &str) {
+        self.reply(to, &ErrorReply::new(code, error));
+    }
+
+    /// REGISTER_WORKER and HEARTBEAT (R27).
+    fn handle_registration(&mut self, now: Timestamp, to: &ReplyTo, registration: &Registration) {
+        if !is_address(&registration.address) {
+            return self.reply_error(to, ErrorCode::BadRequest, "'address' is HOST:PORT, as in worker-reverse:6000");
+        }
+        let ttl = registration
+            .interval_s
+            .map_or(self.config.ttl, |interval| interval.0.clamp(INTERVAL_MIN, INTERVAL_MAX) * TTL_INTERVALS);
+        match self.registry.upsert(now, registration, ttl) {
+            Ok(()) => {
+                let message = "Successfully registered".to_owned();
+                self.reply(to, &RegisterReply { message, ttl_s: ttl.as_secs() });
+            }
+            Err(Refusal::NotRegistered) => {
+                let error = "this address is not registered; send its 'type' or 'types' too";
+                self.reply_error(to, ErrorCode::NotRegistered, error);
+            }
+            Err(Refusal::AddressInUse) => {
+                let error = "another worker has taken this address; stop, or start with another address";
+                self.reply_error(to, ErrorCode::AddressInUse, error);
+            }
+            Err(Refusal::Full(what)) => {
+                let error = format!("{what}; nothing was registered, try again later");
+                self.reply(to, &ErrorReply::passing(ErrorCode::Overloaded, error, OVERLOAD_PAUSE));
+            }
+        }
+    }
+
+    fn handle_deregister(&mut self, now: Timestamp, to: &ReplyTo, deregister: &Deregister) {
+        let count = self.registry.deregister(now, &deregister.address, deregister.instance.as_ref());
+        self.reply(to, &serde_json::json!({"message": format!("Deregistered {count} entries")}));
+    }
+}
+
+impl Node for Machine {
+    type Event = Event;
+    type Effect = Effect;
+
+    fn handle_datagram(&mut self, now: Timestamp, from: SocketAddr, message: Message) {
+        let to = message.reply_to(from);
+        match message.body {
+            Body::RegisterWorker(registration) | Body::Heartbeat(registration) => {
+                self.handle_registration(now, &to, &registration);
+            }
+            Body::DeregisterWorker(deregister) => self.handle_deregister(now, &to, &deregister),
+            Body::LookupWorker(lookup) => self.handle_lookup(&to, &lookup),
+            Body::ListWorkers(list) => self.handle_list(&to, list.task_type.as_ref()),
+            Body::Ping(_) => self.reply(&to, &PingReply::of("nameservice")),
+            // These are never answered, by nobody.
+            Body::Response(_) | Body::TaskAck(_) | Body::TaskReject(_) => {}
+            Body::Task(_) | Body::TaskCancel(_) => {
+                let error = "this is a name service; TASK and TASK_CANCEL are for workers, by default at port 6000";
+                self.reply_error(&to, ErrorCode::UnknownMessage, error);
+            }
+            other => {
+                let kind = other.kind();
+                let error = format!("this is a name service; {kind} is for the dispatcher, by default at port 4000");
+                self.reply_error(&to, ErrorCode::UnknownMessage, &error);
+            }
+        }
+    }
+
+    fn handle_event(&mut self, _now: Timestamp, event: Event) {
+        match event {
+            Event::Stop => self.stopping = true,
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        self.registry.expire(now);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    fn poll_effect(&mut self, _now: Timestamp) -> Option<Effect> {
+        std::mem::take(&mut self.stopping).then_some(Effect::Exit)
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        self.registry.next_expiry()
+    }
+}
+
+/// `HOST:PORT` with nothing in it that could not be in either.
+pub(crate) fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_clean = host.chars().all(|c| c.is_ascii_graphic());
+    let is_port = port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    !host.is_empty() && is_clean && is_port && text.len() <= taskgrid_protocol::limits::ADDRESS_MAX
+}

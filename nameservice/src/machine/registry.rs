@@ -1,0 +1,260 @@
+//! Who is registered for what, and until when.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use taskgrid_protocol::body::{Registration, WorkerEntry};
+use taskgrid_protocol::limits::CAPACITY_MAX;
+use taskgrid_protocol::{Instance, TaskType, Timers, Timestamp};
+
+use super::feed::Feed;
+use super::limits::{PAIRS_MAX, WORKERS_MAX};
+
+/// Why a registration was refused.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// It names no type, and the address is not known.
+    NotRegistered,
+    /// A later process serves the address (R18).
+    AddressInUse,
+    /// There is no room, for this reason.
+    Full(&'static str),
+}
+
+/// What a worker has said of itself, types aside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Traits {
+    capacity: u32,
+    instance: Option<Instance>,
+    batch: bool,
+    max_datagram: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(super) struct Worker {
+    traits: Traits,
+    types: BTreeSet<TaskType>,
+    /// The process that was here before, and until when it is told so.
+    replaced: Option<(Instance, Timestamp)>,
+    /// Given on the command line.
+    fixed: bool,
+}
+
+impl Worker {
+    /// What others are told of it; `types` are left to the caller.
+    pub(super) fn entry(&self, address: &str) -> WorkerEntry {
+        WorkerEntry {
+            address: address.to_owned(),
+            types: Vec::new(),
+            capacity: self.traits.capacity,
+            instance: self.traits.instance.clone(),
+            batch: self.traits.batch,
+            max_datagram: self.traits.max_datagram,
+            gone: false,
+        }
+    }
+
+    pub(super) fn types(&self) -> &BTreeSet<TaskType> {
+        &self.types
+    }
+}
+
+/// The workers of one type, each in turn.
+#[derive(Debug, Default)]
+struct Turn {
+    addresses: BTreeSet<Arc<str>>,
+    last: Option<Arc<str>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    workers: BTreeMap<Arc<str>, Worker>,
+    by_type: BTreeMap<TaskType, Turn>,
+    pairs: usize,
+    expiries: Timers<Arc<str>>,
+    feed: Feed,
+}
+
+impl Registry {
+    pub(super) fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    pub(super) fn get(&self, address: &str) -> Option<&Worker> {
+        self.workers.get(address)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Worker)> {
+        self.workers.iter()
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<Timestamp> {
+        self.expiries.next()
+    }
+
+    /// A worker that is given on the command line: a plain one that never expires.
+    pub(super) fn fix(&mut self, task_type: &TaskType, address: &str) {
+        let traits = Traits { capacity: 1, instance: None, batch: false, max_datagram: None };
+        let worker = Worker { traits, types: BTreeSet::new(), replaced: None, fixed: true };
+        let address: Arc<str> = address.into();
+        self.workers.entry(address.clone()).or_insert(worker);
+        self.add_type(&address, task_type.clone());
+    }
+
+    /// A worker says that it is there, and what it serves.
+    pub(super) fn upsert(&mut self, now: Timestamp, registration: &Registration, ttl: Duration) -> Result<(), Refusal> {
+        let address: Arc<str> = registration.address.as_str().into();
+        self.check(now, &address, registration)?;
+        if registration.all_types().next().is_some() {
+            self.take_over(now, &address, registration, ttl);
+        }
+        if !self.workers.get(&address).is_some_and(|worker| worker.fixed) {
+            self.expiries.set(address, now + ttl);
+        }
+        Ok(())
+    }
+
+    fn check(&self, now: Timestamp, address: &str, registration: &Registration) -> Result<(), Refusal> {
+        let named = registration.all_types().count();
+        let Some(worker) = self.workers.get(address) else {
+            return match named {
+                0 => Err(Refusal::NotRegistered),
+                _ if self.workers.len() >= WORKERS_MAX => Err(Refusal::Full("too many workers are registered")),
+                _ => self.check_room(named),
+            };
+        };
+        if let (Some(instance), Some((replaced, until))) = (&registration.instance, &worker.replaced)
+            && instance == replaced
+            && now < *until
+        {
+            return Err(Refusal::AddressInUse);
+        }
+        if named == 0 {
+            let stranger = registration.instance.is_some() && registration.instance != worker.traits.instance;
+            return if stranger { Err(Refusal::NotRegistered) } else { Ok(()) };
+        }
+        self.check_room(registration.all_types().filter(|name| !worker.types.contains(*name)).count())
+    }
+
+    fn check_room(&self, more: usize) -> Result<(), Refusal> {
+        if self.pairs + more > PAIRS_MAX {
+            return Err(Refusal::Full("too many types are registered"));
+        }
+        Ok(())
+    }
+
+    /// Makes the entry of an address what a registration says.
+    fn take_over(&mut self, now: Timestamp, address: &Arc<str>, registration: &Registration, ttl: Duration) {
+        let traits = Traits {
+            capacity: registration.capacity.unwrap_or(1).clamp(1, CAPACITY_MAX),
+            instance: registration.instance.clone(),
+            batch: registration.batch,
+            max_datagram: registration.max_datagram,
+        };
+        let named: BTreeSet<TaskType> = registration.all_types().cloned().collect();
+        let worker = self.workers.entry(address.clone()).or_insert_with(|| Worker {
+            traits: traits.clone(),
+            types: BTreeSet::new(),
+            replaced: None,
+            fixed: false,
+        });
+        let changed = worker.traits != traits;
+        let before = std::mem::replace(&mut worker.traits, traits).instance;
+        let same_plain = before.is_none() && registration.instance.is_none();
+        if let (Some(before), true) = (before, worker.traits.instance.is_some())
+            && worker.traits.instance.as_ref() != Some(&before)
+        {
+            worker.replaced = Some((before, now + ttl));
+        }
+        // A process that names an instance names all its types each time. Plain workers may register one
+        // type a message.
+        let dropped: Vec<TaskType> =
+            if same_plain || worker.fixed { Vec::new() } else { worker.types.difference(&named).cloned().collect() };
+        let renewed: Vec<TaskType> =
+            if changed { worker.types.intersection(&named).cloned().collect() } else { vec![] };
+        for task_type in dropped {
+            self.remove_type(now, address, &task_type);
+        }
+        for task_type in renewed {
+            self.feed.is_here((address.clone(), task_type));
+        }
+        for task_type in named {
+            self.add_type(address, task_type);
+        }
+    }
+
+    fn add_type(&mut self, address: &Arc<str>, task_type: TaskType) {
+        let Some(worker) = self.workers.get_mut(address) else { return };
+        if worker.types.insert(task_type.clone()) {
+            self.pairs += 1;
+            self.by_type.entry(task_type.clone()).or_default().addresses.insert(address.clone());
+            self.feed.is_here((address.clone(), task_type));
+        }
+    }
+
+    fn remove_type(&mut self, now: Timestamp, address: &Arc<str>, task_type: &TaskType) {
+        let Some(worker) = self.workers.get_mut(address) else { return };
+        if worker.types.remove(task_type) {
+            self.pairs -= 1;
+            if let Some(turn) = self.by_type.get_mut(task_type) {
+                turn.addresses.remove(address);
+                if turn.addresses.is_empty() {
+                    self.by_type.remove(task_type);
+                }
+            }
+            self.feed.is_gone(now, (address.clone(), task_type.clone()));
+        }
+    }
+
+    /// Takes a worker off; says for how many types. Another instance than the registered one cannot.
+    pub(super) fn deregister(&mut self, now: Timestamp, address: &str, instance: Option<&Instance>) -> usize {
+        let Some((address, worker)) = self.workers.get_key_value(address) else { return 0 };
+        if worker.fixed || worker.traits.instance.as_ref() != instance {
+            return 0;
+        }
+        let address = address.clone();
+        self.remove(now, &address)
+    }
+
+    fn remove(&mut self, now: Timestamp, address: &Arc<str>) -> usize {
+        let types: Vec<TaskType> =
+            self.workers.get(address).map(|worker| worker.types.iter().cloned().collect()).unwrap_or_default();
+        for task_type in &types {
+            self.remove_type(now, address, task_type);
+        }
+        self.workers.remove(address);
+        self.expiries.cancel(address);
+        types.len()
+    }
+
+    /// Takes off all who have been silent for too long.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        while let Some(address) = self.expiries.pop_due(now) {
+            self.remove(now, &address);
+        }
+    }
+
+    /// How many workers serve a type.
+    pub(super) fn count(&self, task_type: &TaskType) -> usize {
+        self.by_type.get(task_type).map_or(0, |turn| turn.addresses.len())
+    }
+
+    /// The workers of a type, beginning with the one whose turn it is; the next call begins with the one
+    /// after it.
+    pub(super) fn in_turn(&mut self, task_type: &TaskType) -> impl Iterator<Item = (&Arc<str>, &Worker)> {
+        use std::ops::Bound::{Excluded, Included, Unbounded};
+        let turn = self.by_type.get_mut(task_type);
+        let addresses = turn.map(|turn| {
+            let last = turn.last.take();
+            let start = last.as_ref().map_or(Unbounded, |last| Excluded(last.clone()));
+            let first = turn.addresses.range((start, Unbounded)).next().or(turn.addresses.first()).cloned();
+            turn.last.clone_from(&first);
+            let from = first.clone().map_or(Unbounded, Included);
+            let to = first.map_or(Unbounded, Excluded);
+            turn.addresses.range((from, Unbounded)).chain(turn.addresses.range((Unbounded, to)))
+        });
+        let workers = &self.workers;
+        addresses.into_iter().flatten().filter_map(|address| workers.get_key_value(address))
+    }
+}
