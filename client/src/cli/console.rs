@@ -41,9 +41,19 @@ impl Console {
         }
     }
 
-    /// A line of output, at once. Whatever in it came from others is escaped by the caller.
+    /// A line of output. Whatever in it came from others is escaped by the caller.
     pub(super) fn print(&mut self, line: &str) {
-        let written = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
+        let written = writeln!(self.out, "{line}");
+        self.note_failure(written);
+    }
+
+    /// Shows at once what has been printed.
+    pub(super) fn flush(&mut self) {
+        let written = self.out.flush();
+        self.note_failure(written);
+    }
+
+    fn note_failure(&mut self, written: io::Result<()>) {
         if let Err(error) = written {
             self.failure.get_or_insert(error);
         }
@@ -67,8 +77,9 @@ impl Console {
         self.print_foreign_json(&json);
     }
 
-    /// A line for people, on standard error.
+    /// A line for people, on standard error, after what has been printed so far.
     pub(super) fn tell(&mut self, line: &str) {
+        self.flush();
         // Nobody is left to be told that this failed.
         let _ = writeln!(self.err, "{line}");
     }
@@ -88,6 +99,7 @@ impl Console {
 
     /// What the process exits with when the verb itself would exit with `exit`.
     pub(super) fn finish(mut self, exit: Exit) -> Exit {
+        self.flush();
         match self.failure.take() {
             // The reader has seen enough, as `head` does.
             Some(error) if error.kind() == io::ErrorKind::BrokenPipe => exit,

@@ -17,17 +17,17 @@ const ERROR_SHOWN: usize = 60;
 #[command(after_help = "\
 Examples:
   taskgrid list --status failed --limit 5
-  taskgrid list --type reverse --before 1000      goes on where an earlier list ended
+  taskgrid list --type reverse --before 1000    goes on where another list ended
   taskgrid list --output json | jq '.tasks[].id'")]
 pub struct ListArgs {
     /// Only tasks of this status
-    #[arg(long, value_enum, env = "TASKGRID_LIST_STATUS")]
+    #[arg(long, value_enum, env = "TASKGRID_LIST_STATUS", hide_env = true)]
     status: Option<StatusWord>,
     /// Only tasks of this type
-    #[arg(long = "type", value_name = "TYPE", env = "TASKGRID_LIST_TYPE")]
+    #[arg(long = "type", value_name = "TYPE", env = "TASKGRID_LIST_TYPE", hide_env = true)]
     task_type: Option<TaskType>,
     /// At most so many
-    #[arg(long, value_name = "N", env = "TASKGRID_LIST_LIMIT", default_value_t = 20,
+    #[arg(long, value_name = "N", env = "TASKGRID_LIST_LIMIT", hide_env = true, default_value_t = 20,
         value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     /// Only tasks older than the one with this number

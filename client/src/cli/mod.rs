@@ -95,15 +95,20 @@ impl Command {
 /// How a verb ends: well, or with what it exits after having said why.
 type Done = Result<(), Exit>;
 
-/// Whom to ask. Flags that shape the caller's surroundings have variables; those that say what one task is
-/// (its key, its payload) have none, since a forgotten variable would turn every task into that one.
+/// Whom to ask.
 #[derive(Args, Clone, Debug)]
 pub struct ServerArgs {
     /// The dispatcher's address
-    #[arg(long, value_name = "HOST:PORT", env = "TASKGRID_DISPATCHER", default_value = "127.0.0.1:4000")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "TASKGRID_DISPATCHER",
+        hide_env_values = true,
+        default_value = "127.0.0.1:4000"
+    )]
     dispatcher: String,
     /// How long to ask a silent dispatcher before giving up
-    #[arg(long, value_name = "SECONDS", env = "TASKGRID_DEADLINE", default_value = "30", value_parser = parse_deadline)]
+    #[arg(long, value_name = "SECONDS", env = "TASKGRID_DEADLINE", hide_env_values = true, default_value = "30", value_parser = parse_deadline)]
     deadline: Duration,
 }
 
@@ -111,7 +116,7 @@ pub struct ServerArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct OutputArgs {
     /// Print for people, or one JSON document for programs
-    #[arg(long, value_name = "FORM", env = "TASKGRID_OUTPUT", default_value = "table")]
+    #[arg(long, value_name = "FORM", env = "TASKGRID_OUTPUT", hide_env_values = true, default_value = "table")]
     output: Output,
 }
 

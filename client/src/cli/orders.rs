@@ -12,9 +12,14 @@ use crate::{CallError, OrderReply};
 /// Arguments of `taskgrid cancel` and `taskgrid retry`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Cancelling a task that runs tells its worker to stop. Only failed and cancelled tasks can be retried; a
-retried task gets its attempts anew.
-Exit codes: 0 fine, 2 wrong usage, 3 refused (nothing was changed), 4 no answer (it may have happened).")]
+Cancelling a running task tells its worker to stop. Only failed and cancelled tasks
+can be retried; a retried task gets its attempts anew.
+
+Exit codes:
+  0  fine
+  2  wrong usage
+  3  refused: nothing was changed
+  4  no answer: it may have happened; 'taskgrid show' tells")]
 pub struct OrderArgs {
     /// The number of the task
     #[arg(value_name = "ID", value_parser = parse_task_id, allow_negative_numbers = true)]

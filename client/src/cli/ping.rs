@@ -12,19 +12,28 @@ use super::{Console, Done, OutputArgs, parse_deadline, text};
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  taskgrid ping                                     is the dispatcher there?
-  taskgrid ping nameservice:5001 --deadline 2       the health check of a container
+  taskgrid ping                                  is the dispatcher there?
+  taskgrid ping nameservice:5001 --deadline 2    the health check of a container
 
-Exit codes: 0 it answered, 2 wrong usage, 4 no answer.")]
+Exit codes:
+  0  it answered
+  2  wrong usage
+  4  no answer")]
 pub struct PingArgs {
     /// The address of a dispatcher, name service or worker [default: that of --dispatcher]
     #[arg(value_name = "ADDR")]
     server: Option<String>,
     /// The dispatcher's address
-    #[arg(long, value_name = "HOST:PORT", env = "TASKGRID_DISPATCHER", default_value = "127.0.0.1:4000")]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "TASKGRID_DISPATCHER",
+        hide_env_values = true,
+        default_value = "127.0.0.1:4000"
+    )]
     dispatcher: String,
     /// How long to ask before giving up
-    #[arg(long, value_name = "SECONDS", env = "TASKGRID_PING_DEADLINE", default_value = "5", value_parser = parse_deadline)]
+    #[arg(long, value_name = "SECONDS", env = "TASKGRID_PING_DEADLINE", hide_env = true, default_value = "5", value_parser = parse_deadline)]
     deadline: Duration,
     #[command(flatten)]
     output: OutputArgs,

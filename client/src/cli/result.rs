@@ -15,18 +15,23 @@ use crate::Progress;
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Examples:
-  taskgrid result 42                prints the result, a string bare, anything else as JSON
-  taskgrid result 42 --wait 60      waits for it, up to a minute
+  taskgrid result 42              prints the result: a string bare, all else as JSON
+  taskgrid result 42 --wait 60    waits for it, up to a minute
 
-Reading a result does not consume it.
-Exit codes: 0 fine, 1 the task failed or was cancelled, 2 wrong usage, 3 there is no such task,
-4 no result yet, or no answer.")]
+Reading a result does not use it up.
+
+Exit codes:
+  0  fine
+  1  the task failed or was cancelled
+  2  wrong usage
+  3  there is no such task
+  4  no result yet, or no answer")]
 pub struct ResultArgs {
     /// The number of the task
     #[arg(value_name = "ID", value_parser = parse_task_id, allow_negative_numbers = true)]
     task: TaskId,
     /// How long to wait for the end of the task
-    #[arg(long, value_name = "SECONDS", env = "TASKGRID_RESULT_WAIT", default_value = "0", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", env = "TASKGRID_RESULT_WAIT", hide_env = true, default_value = "0", value_parser = parse_seconds)]
     wait: Duration,
     #[command(flatten)]
     output: OutputArgs,

@@ -15,7 +15,14 @@ const VALUE_SHOWN: usize = 1_000;
 /// Arguments of `taskgrid show`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Exit codes: 0 fine, 2 wrong usage, 3 there is no such task, 4 no answer.")]
+Example:
+  taskgrid show 42 --output json | jq .task.payload
+
+Exit codes:
+  0  fine
+  2  wrong usage
+  3  there is no such task
+  4  no answer")]
 pub struct ShowArgs {
     /// The number of the task
     #[arg(value_name = "ID", value_parser = parse_task_id, allow_negative_numbers = true)]

@@ -23,11 +23,18 @@ use crate::{Receipt, Status, Submission};
 Examples:
   taskgrid submit reverse OpenAI --wait       prints IAnepO
   taskgrid submit sum '[1, 2, 3]' --json      prints the number of the task
-  taskgrid submit hash - < report.txt         reads the payload from standard input
-  taskgrid submit report 2024 --key r-2024    any number of times: there will be one task
+  taskgrid submit hash - < report.txt         takes the payload from a file
+  taskgrid submit report 2024 --key r-2024    as often as you like: it is one task
 
-Exit codes: 0 fine, 1 the task failed or was cancelled, 2 wrong usage, 3 refused (nothing is stored),
-4 no answer (it may be stored; the message names the key to ask again with).")]
+A default of your own comes from a variable: TASKGRID_SUBMIT_PRIORITY stands for
+--priority, and so on for all but --key, which names one task.
+
+Exit codes:
+  0  fine
+  1  the task failed or was cancelled
+  2  wrong usage
+  3  refused: nothing is stored
+  4  no answer: it may be stored; the message names the key to ask again with")]
 pub struct SubmitArgs {
     /// What to do: a type that a worker serves ('taskgrid workers' lists them)
     #[arg(value_name = "TYPE")]
@@ -36,31 +43,32 @@ pub struct SubmitArgs {
     #[arg(allow_negative_numbers = true)]
     payload: String,
     /// Wait for the end of the task and print its result
-    #[arg(long, env = "TASKGRID_SUBMIT_WAIT")]
+    #[arg(long, env = "TASKGRID_SUBMIT_WAIT", hide_env = true)]
     wait: bool,
     /// The payload is JSON and is sent as the value it is
-    #[arg(long, env = "TASKGRID_SUBMIT_JSON")]
+    #[arg(long, env = "TASKGRID_SUBMIT_JSON", hide_env = true)]
     json: bool,
-    /// A name for this one task, up to 64 bytes: submitted again with it, the task is found, not repeated
+    // No variable: forgotten, it would turn every task into this one.
+    /// A name for this one task, up to 64 bytes: submitted again, it is found, not repeated
     #[arg(long)]
     key: Option<Key>,
     /// Tasks with a higher priority go first, -100 to 100 [default: 0]
-    #[arg(long, value_name = "N", env = "TASKGRID_SUBMIT_PRIORITY", allow_negative_numbers = true,
+    #[arg(long, value_name = "N", env = "TASKGRID_SUBMIT_PRIORITY", hide_env = true, allow_negative_numbers = true,
         value_parser = clap::value_parser!(i32).range(-100..=100))]
     priority: Option<i32>,
     /// Do not start the task earlier than this
-    #[arg(long, value_name = "SECONDS", env = "TASKGRID_SUBMIT_DELAY", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", env = "TASKGRID_SUBMIT_DELAY", hide_env = true, value_parser = parse_seconds)]
     delay: Option<Duration>,
     /// Attempts before the task fails, 1 to 1000 [default: 5]
-    #[arg(long, value_name = "N", env = "TASKGRID_SUBMIT_MAX_ATTEMPTS",
+    #[arg(long, value_name = "N", env = "TASKGRID_SUBMIT_MAX_ATTEMPTS", hide_env = true,
         value_parser = clap::value_parser!(u32).range(1..=1000))]
     max_attempts: Option<u32>,
     /// The time limit of one attempt, whole seconds [default: 3600]
-    #[arg(long, value_name = "SECONDS", env = "TASKGRID_SUBMIT_TIMEOUT",
+    #[arg(long, value_name = "SECONDS", env = "TASKGRID_SUBMIT_TIMEOUT", hide_env = true,
         value_parser = clap::value_parser!(u32).range(1..=315_360_000))]
     timeout: Option<u32>,
     /// Fail the task unless it is done by then
-    #[arg(long, value_name = "SECONDS", env = "TASKGRID_SUBMIT_EXPIRES", value_parser = parse_seconds)]
+    #[arg(long, value_name = "SECONDS", env = "TASKGRID_SUBMIT_EXPIRES", hide_env = true, value_parser = parse_seconds)]
     expires: Option<Duration>,
     #[command(flatten)]
     output: OutputArgs,
@@ -121,6 +129,7 @@ async fn submit(session: &mut Session<'_>, task_type: &TaskType, submission: Sub
     } else {
         session.console.print(&receipt.task.to_string());
     }
+    session.console.flush();
     warn_if_unserved(session, task_type, &receipt).await;
     Ok(())
 }

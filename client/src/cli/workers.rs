@@ -11,11 +11,14 @@ use crate::{ListWorkers, WorkerView};
 /// Arguments of `taskgrid workers`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-The dispatcher lists the workers that it knows, with what they run now. A name service can be asked as
-well: --dispatcher 127.0.0.1:5001 lists those that are registered there.")]
+Examples:
+  taskgrid workers --type reverse
+  taskgrid workers --dispatcher 127.0.0.1:5001    those registered at a name service
+
+The dispatcher lists the workers that it knows, with how many tasks they run now.")]
 pub struct WorkersArgs {
     /// Only workers that serve this type
-    #[arg(long = "type", value_name = "TYPE", env = "TASKGRID_WORKERS_TYPE")]
+    #[arg(long = "type", value_name = "TYPE", env = "TASKGRID_WORKERS_TYPE", hide_env = true)]
     task_type: Option<TaskType>,
     #[command(flatten)]
     output: OutputArgs,

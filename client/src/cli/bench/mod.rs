@@ -16,30 +16,35 @@ use load::Load;
 /// Arguments of `taskgrid bench`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-Each task has a key and a payload of its own, is waited for, and its result is compared with the one
-that 'reverse' or 'upper' must return; of other types it is only checked that a result comes.
+Each task has a key and a payload of its own and is waited for. Its result is compared
+with what 'reverse' or 'upper' must return; of other types it is only checked that a
+result comes.
 
 Examples:
-  taskgrid bench                                        10000 tasks, 64 at a time
-  taskgrid bench --tasks 200 --in-flight 1              how long does one task take?
+  taskgrid bench                                10000 tasks, 64 at a time
+  taskgrid bench --tasks 500 --in-flight 1      how long does one task take?
   taskgrid bench --tasks 1000000 --in-flight 1024 --arrays
 
-Exit codes: 0 all results came and are right, 1 some are wrong or missing, 2 wrong usage, 3 refused,
-4 no answer.")]
+Exit codes:
+  0  all results came and are right
+  1  some are wrong or missing
+  2  wrong usage
+  3  refused
+  4  no answer")]
 pub struct BenchArgs {
     /// How many tasks to submit
-    #[arg(long, value_name = "N", env = "TASKGRID_BENCH_TASKS", default_value_t = 10_000,
+    #[arg(long, value_name = "N", env = "TASKGRID_BENCH_TASKS", hide_env = true, default_value_t = 10_000,
         value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     tasks: u32,
     /// How many of them at a time
-    #[arg(long, value_name = "N", env = "TASKGRID_BENCH_IN_FLIGHT", default_value_t = 64,
+    #[arg(long, value_name = "N", env = "TASKGRID_BENCH_IN_FLIGHT", hide_env = true, default_value_t = 64,
         value_parser = clap::value_parser!(u32).range(1..=65_536))]
     in_flight: u32,
     /// Which type of task
-    #[arg(long = "type", value_name = "TYPE", env = "TASKGRID_BENCH_TYPE", default_value = "reverse")]
+    #[arg(long = "type", value_name = "TYPE", env = "TASKGRID_BENCH_TYPE", hide_env = true, default_value = "reverse")]
     task_type: TaskType,
     /// Let requests share datagrams
-    #[arg(long, env = "TASKGRID_BENCH_ARRAYS")]
+    #[arg(long, env = "TASKGRID_BENCH_ARRAYS", hide_env = true)]
     arrays: bool,
     #[command(flatten)]
     output: OutputArgs,
