@@ -248,7 +248,7 @@ impl Registry {
         let addresses = turn.map(|turn| {
             let last = turn.last.take();
             let start = last.as_ref().map_or(Unbounded, |last| Excluded(last.clone()));
-            let first = turn.addresses.range((start, Unbounded)).next().or(turn.addresses.first()).cloned();
+            let first = turn.addresses.range((start, Unbounded)).next().or_else(|| turn.addresses.first()).cloned();
             turn.last.clone_from(&first);
             let from = first.clone().map_or(Unbounded, Included);
             let to = first.map_or(Unbounded, Excluded);
