@@ -29,7 +29,8 @@ pub trait Store {
     /// none of it is visible when it returns an error. (After [`StoreError::Unavailable`] it may yet turn up
     /// at the next start: the outcome is unknown.)
     ///
-    /// `now` may jump. Stored times never go back all the same; what is due is judged by `now` itself.
+    /// `now` may jump. Stored times never go back all the same; what is due is judged by `now` itself, except
+    /// that a task which was due at once stays due, and a back-off does not outlast a clock that was wrong.
     fn apply(&mut self, now: WallTime, batch: &Batch) -> Result<Outcomes, StoreError>;
 
     /// Reads a committed state; never waits for a writer.
@@ -150,8 +151,8 @@ pub enum Finished {
     Ended(Ended),
     /// It ended the current attempt; the task is pending again and due in this time.
     Requeued(Duration),
-    /// The task had ended, or its attempt had and brings no success: kept if its lease was ever issued, and
-    /// nothing changed.
+    /// The task had ended, or its attempt had and brings no success. Nothing changed; it is kept among the past
+    /// attempts if its lease was ever issued, once, however often it is sent.
     Late,
     /// No such lease was ever issued for the task.
     LeaseUnknown,
@@ -187,7 +188,8 @@ pub struct Release {
     pub outcome: Outcome,
     /// What to tell people.
     pub error: TaskError,
-    /// Whether the attempt counts against `max_attempts`. If not, its number is given back (R14).
+    /// Whether the attempt counts against `max_attempts`. If not, its number is given back (R14), and only the
+    /// newest of its kind are kept.
     pub charged: bool,
     /// In how long the task is due again; `None`: never, it is failed.
     pub retry: Option<Duration>,
@@ -283,7 +285,7 @@ pub enum Cancelled {
 /// The outcome of a retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retried {
-    /// The task is pending again, due at once.
+    /// The task is pending again, due at once. An expiry that has passed is dropped.
     Requeued {
         /// Its number.
         id: TaskId,
@@ -326,7 +328,7 @@ pub struct Insert {
 pub enum Inserted {
     /// A new row.
     New {
-        /// Its number.
+        /// Its number, higher than any before. There may be gaps: a known key uses up a number.
         id: TaskId,
         /// When it was created.
         created: WallTime,

@@ -100,6 +100,14 @@ pub(super) fn an_uncharged_attempt_gives_its_number_back(desk: &mut Desk) {
     assert_eq!(desk.outcomes(running.id), ["rejected", "rejected"]);
 }
 
+pub(super) fn an_uncharged_attempt_does_not_hide_the_last_failure(desk: &mut Desk) {
+    let (id, lease) = desk.post_running(task("a"));
+    desk.fail(id, &lease, Some(Duration::ZERO));
+    let running = desk.claim_one("a", "w");
+    desk.release(Release { charged: false, ..released(&running, Outcome::Rejected) });
+    assert_eq!(desk.view(id).error, Some(error("FAILED")));
+}
+
 pub(super) fn only_the_current_attempt_can_be_released(desk: &mut Desk) {
     desk.post(task("a"));
     let first = desk.claim_one("a", "w");

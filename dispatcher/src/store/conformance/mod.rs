@@ -76,6 +76,7 @@ behaviours! {
         a_timeout_is_told_from_other_failures,
         a_released_attempt_is_pending_again,
         an_uncharged_attempt_gives_its_number_back,
+        an_uncharged_attempt_does_not_hide_the_last_failure,
         only_the_current_attempt_can_be_released,
         a_release_without_retry_fails_the_task,
         three_lost_workers_make_poison,

@@ -132,7 +132,10 @@ impl Pair {
                 entries.into_iter().for_each(|entry| self.add(&mut batch, entry));
                 self.apply(&batch);
             }
-            Step::Restart => assert_eq!(self.reference.restart(), self.other.restart()),
+            Step::Restart => {
+                assert_eq!(self.reference.restart(), self.other.restart());
+                self.look_at_everything();
+            }
             Step::List(filter) => self.look(&Query::List(filter)),
         }
         self.look(&Query::Stats);
@@ -215,7 +218,7 @@ impl Pair {
     }
 
     fn look_at_everything(&self) {
-        for id in 0..100 {
+        for id in 0..60 {
             self.look(&Query::Task(TaskId(id)));
             self.look(&Query::Result(TaskId(id)));
         }

@@ -1,5 +1,6 @@
 //! Opens the file: pools, pragmas, migrations (R31).
 
+use std::error::Error;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -44,7 +45,7 @@ impl SqliteStore {
     /// Opens the file, which [`super::look_at`] has found fit, and brings its schema up to date.
     pub fn connect(path: &Path) -> Result<Self, StartError> {
         assert_version()?;
-        let failed = |error: &dyn std::fmt::Display| cannot_open(path, error);
+        let failed = |error: &dyn Error| cannot_open(path, error);
         let writer = SqliteConnectionManager::file(path).with_flags(flags(false)).with_init(init_writer);
         let writer = pool(writer, 1).map_err(|error| failed(&error))?;
         let mut connection = writer.get().map_err(|error| failed(&error))?;
@@ -126,7 +127,11 @@ where
     Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN), Some(message)))
 }
 
-fn cannot_open(path: &Path, error: &dyn std::fmt::Display) -> StartError {
-    let path = path.display();
-    StartError::new(Exit::Disk, format!("cannot open the database {path}: {error}"))
+fn cannot_open(path: &Path, error: &dyn Error) -> StartError {
+    // The innermost one says what is wrong; those around it, what was being done.
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    StartError::new(Exit::Disk, format!("cannot open the database {}: {cause}", path.display()))
 }

@@ -22,7 +22,7 @@ const CHECK_AT_ONCE_MAX: u64 = 64 * 1024 * 1024;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// What the first migration writes into the header.
-const APPLICATION_ID: i32 = i32::from_be_bytes(*b"TGRD");
+pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"TGRD");
 
 /// For another program to end its transaction.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -74,15 +74,17 @@ struct Look<'p> {
 }
 
 impl Look<'_> {
-    /// Whether the file has no tables yet: the first start was interrupted. A file with tables must be ours.
+    /// Whether the file has no tables yet: the first start was interrupted. A file with tables must be ours. A
+    /// copy that was made by way of SQL text has lost the mark in its header; then the schema tells.
     fn refuse_strangers(&self) -> Result<bool, StartError> {
-        const TABLES: &str = "SELECT count(*) FROM sqlite_schema WHERE name <> 'refinery_schema_history'
-            AND tbl_name <> 'refinery_schema_history'";
+        const TABLES: &str = "SELECT count(*) FROM sqlite_schema WHERE tbl_name <> 'refinery_schema_history'";
+        const HISTORY: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'";
         let id: i32 = self.read("PRAGMA application_id")?;
-        let tables: i64 = self.read(TABLES)?;
+        let (tables, history): (i64, i64) = (self.read(TABLES)?, self.read(HISTORY)?);
         match id {
             APPLICATION_ID => Ok(false),
             0 if tables == 0 => Ok(true),
+            0 if history > 0 => Ok(false),
             _ => Err(not_ours(self.path, "it is the database of another program")),
         }
     }
@@ -96,7 +98,11 @@ impl Look<'_> {
             let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
             rows.collect::<Result<Vec<(i32, String)>, _>>()
         });
-        for (version, checksum) in history.map_err(|error| refusal(self.path, &error))? {
+        let history = history.map_err(|error| refusal(self.path, &error))?;
+        if history.is_empty() {
+            return Err(not_ours(self.path, "it does not say which schema it has"));
+        }
+        for (version, checksum) in history {
             if version > newest {
                 return Err(StartError::new(
                     Exit::Corrupt,
@@ -265,13 +271,12 @@ fn not_ours(path: &Path, why: &str) -> StartError {
 fn damaged(path: &Path, complaints: &[impl AsRef<str>]) -> StartError {
     let complaints = complaints.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("; ");
     let path = path.display();
-    StartError::new(
-        Exit::Corrupt,
-        format!(
-            "the database {path} is damaged ({complaints}). It was left as it is. Save what can be read with: \
-         sqlite3 '{path}' \".recover\" | sqlite3 '{path}.recovered'"
-        ),
-    )
+    let message = format!(
+        "the database {path} is damaged ({complaints}). It was left as it is. Save what can be read with: \
+         sqlite3 '{path}' \".recover\" | sqlite3 '{path}.recovered' (or, where sqlite3 has no .recover: \
+         sqlite3 '{path}' .dump | sed 's/^ROLLBACK.*/COMMIT;/' | sqlite3 '{path}.recovered')"
+    );
+    StartError::new(Exit::Corrupt, message)
 }
 
 /// Why SQLite could not read the file.

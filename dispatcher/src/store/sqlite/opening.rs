@@ -9,6 +9,7 @@ use taskgrid_protocol::body::Status;
 use taskgrid_protocol::{Json, TaskId, TaskType, WallTime};
 
 use super::batch::{self, COUNTED_TO, Moves, Work};
+use super::look::APPLICATION_ID;
 use super::rows::{self, time_text};
 use super::{Known, ends};
 use crate::store::rules;
@@ -42,8 +43,14 @@ pub(super) fn open(connection: &Connection, now: WallTime) -> Result<(Opened, Kn
     Ok((opened, Known { added: BTreeSet::new(), latest: known.latest, ..work.close()? }))
 }
 
-/// Says who made the file.
+/// Says who made the file, and what it is. A copy made by way of SQL text has lost that mark, and perhaps rows:
+/// it is counted anew.
 fn sign(connection: &Connection, now: WallTime) -> Result<(), StoreError> {
+    let mark: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    if mark != APPLICATION_ID {
+        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+        connection.execute("DELETE FROM counters", [])?;
+    }
     const SIGN: &str = "INSERT OR IGNORE INTO meta (name, value) VALUES ('made_by', ?1), ('made_at', ?2)";
     connection.execute(SIGN, params![concat!("taskgrid ", env!("CARGO_PKG_VERSION")), time_text(now)])?;
     Ok(())

@@ -10,6 +10,7 @@ use taskgrid_protocol::body::Status;
 use taskgrid_runtime::{Exit, StartError};
 use tempfile::TempDir;
 
+use super::super::look::APPLICATION_ID;
 use super::{File, open};
 use crate::store::{Answer, Looked, Query, Store, look_at};
 
@@ -155,6 +156,19 @@ fn databases_of_other_programs_are_refused() {
     shell(&path, "CREATE TABLE t (a); INSERT INTO t VALUES (randomblob(9000))");
     fs::write(directory.path().join("journal.db-journal"), "an unfinished transaction").unwrap();
     refused(&path, Exit::Corrupt, "-journal");
+}
+
+#[test]
+fn a_copy_by_way_of_sql_text_is_ours() {
+    let (_directory, path) = closed();
+    // What `.dump` does not carry over, and a row that it could not read.
+    shell(&path, "PRAGMA application_id = 0; DROP TRIGGER tasks_deleted; DELETE FROM tasks WHERE id = 2");
+    assert_eq!(look(&path, false).unwrap(), Looked::Sound);
+    let store = open(&path);
+    let Answer::Stats(counts) = store.read(&Query::Stats).unwrap() else { panic!("counts are answered") };
+    assert_eq!(counts.pending, 2);
+    let mark: i32 = Connection::open(&path).unwrap().query_row("PRAGMA application_id", [], |row| row.get(0)).unwrap();
+    assert_eq!(mark, APPLICATION_ID);
 }
 
 #[test]
