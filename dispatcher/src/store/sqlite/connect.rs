@@ -11,6 +11,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use taskgrid_runtime::{Exit, StartError};
 
+use super::place::resolved;
 use super::{Known, SqliteStore};
 
 /// Before this version two connections could lose commits when one of them checkpointed.
@@ -54,7 +55,7 @@ impl SqliteStore {
         let readers = SqliteConnectionManager::file(path).with_flags(flags(true)).with_init(init_reader);
         let readers = pool(readers, READERS).map_err(|error| failed(&error))?;
         let known = Arc::new(Mutex::new(Known::default()));
-        Ok(Self { path: Arc::new(path.to_owned()), writer, readers, known })
+        Ok(Self { path: Arc::new(resolved(path)), writer, readers, known })
     }
 }
 

@@ -8,12 +8,14 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::DateTime;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use taskgrid_runtime::{Exit, StartError};
 
 use super::connect::{self, migrations};
 use super::maintain::quick_check;
+use super::place::{refuse_unsuitable_place, resolved, size, size_beside, unusable};
 
 /// Below this the whole file is checked before it is used: it takes less than half a second.
 const CHECK_AT_ONCE_MAX: u64 = 64 * 1024 * 1024;
@@ -23,6 +25,9 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// What the first migration writes into the header.
 pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"TGRD");
+
+/// How long to try to be alone with the file. A program that has it open keeps it so, mostly.
+const ALONE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// For another program to end its transaction.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -42,6 +47,7 @@ pub enum Looked {
 /// has failed.
 pub fn look_at(path: &Path, thorough: bool) -> Result<Looked, StartError> {
     connect::assert_version()?;
+    let path = &resolved(path);
     refuse_unsuitable_place(path)?;
     let Some(size) = size(path)? else { return Ok(Looked::New) };
     let log = size_beside(path, "-wal");
@@ -90,36 +96,40 @@ impl Look<'_> {
     }
 
     fn refuse_other_schemas(&self) -> Result<(), StartError> {
-        const HISTORY: &str = "SELECT version, checksum FROM refinery_schema_history ORDER BY version";
+        const HISTORY: &str = "SELECT version, checksum, applied_on FROM refinery_schema_history ORDER BY version";
         let runner = migrations::runner();
         let ours = runner.get_migrations();
         let newest = ours.iter().map(refinery::Migration::version).max().unwrap_or_default();
         let history = self.connection.prepare(HISTORY).and_then(|mut statement| {
-            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
-            rows.collect::<Result<Vec<(i32, String)>, _>>()
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+            rows.collect::<Result<Vec<(i32, String, String)>, _>>()
         });
         let history = history.map_err(|error| refusal(self.path, &error))?;
         if history.is_empty() {
             return Err(not_ours(self.path, "it does not say which schema it has"));
         }
-        for (version, checksum) in history {
+        for (version, checksum, applied_on) in history {
             if version > newest {
-                return Err(StartError::new(
-                    Exit::Corrupt,
-                    format!(
-                        "the database {} was made by a newer taskgrid (schema {version}, this one knows {newest}): \
-                     start that one, or choose another file with --database",
-                        self.path.display()
-                    ),
-                ));
+                return Err(self.newer(version, newest));
             }
             let known = ours.iter().find(|migration| migration.version() == version);
-            if known.is_none_or(|migration| migration.checksum().to_string() != checksum) {
+            let same = known.is_some_and(|migration| migration.checksum().to_string() == checksum);
+            // refinery panics where it cannot read the time.
+            if !same || DateTime::parse_from_rfc3339(&applied_on).is_err() {
                 let why = format!("its schema {version} is not the one that was released under this number");
                 return Err(not_ours(self.path, &why));
             }
         }
         Ok(())
+    }
+
+    fn newer(&self, version: i32, newest: i32) -> StartError {
+        let path = self.path.display();
+        let message = format!(
+            "the database {path} was made by a newer taskgrid (schema {version}, this one knows {newest}): start that \
+             one, or choose another file with --database"
+        );
+        StartError::new(Exit::Corrupt, message)
     }
 
     fn read<T: rusqlite::types::FromSql>(&self, sql: &str) -> Result<T, StartError> {
@@ -151,7 +161,7 @@ fn open(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
 fn open_exclusively(path: &Path) -> rusqlite::Result<Connection> {
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(PATIENCE)?;
+    connection.busy_timeout(ALONE_PATIENCE)?;
     // Else closing the connection would copy the log into the file and delete it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.pragma_update(None, "query_only", "ON")?;
@@ -177,53 +187,6 @@ fn uri(path: &Path) -> PathBuf {
     uri.into()
 }
 
-/// The size of the file `path`, if there is one; it must be one that can be read and written.
-fn size(path: &Path) -> Result<Option<u64>, StartError> {
-    let found = match fs::metadata(path) {
-        Ok(found) => found,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(path, &error.to_string())),
-    };
-    if !found.is_file() {
-        return Err(unusable(path, "it is not a file; name one with --database"));
-    }
-    rustix::fs::access(path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK)
-        .map_err(|error| unusable(path, &format!("cannot read and write it: {error}")))?;
-    Ok(Some(found.len()))
-}
-
-/// A directory in which SQLite can keep its log beside the file, on a disk whose locks can be trusted (R30).
-fn refuse_unsuitable_place(path: &Path) -> Result<(), StartError> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
-    rustix::fs::access(directory, access)
-        .map_err(|error| unusable(path, &format!("cannot write to {}: {error}", directory.display())))?;
-    #[cfg(target_os = "linux")]
-    refuse_network_file_system(path, directory)?;
-    Ok(())
-}
-
-#[cfg(target_os = "linux")]
-fn refuse_network_file_system(path: &Path, directory: &Path) -> Result<(), StartError> {
-    /// The magic numbers of statfs(2).
-    const NETWORK: [(u32, &str); 5] =
-        [(0x6969, "NFS"), (0x517B, "SMB"), (0xFF53_4D42, "CIFS"), (0xFE53_4D42, "SMB2"), (0x5346_414F, "AFS")];
-    let found = rustix::fs::statfs(directory)
-        .map_err(|error| unusable(path, &format!("cannot look at {}: {error}", directory.display())))?;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the magic numbers have 32 bits")]
-    let kind = found.f_type as u32;
-    match NETWORK.iter().find(|(magic, _)| *magic == kind) {
-        None => Ok(()),
-        Some((_, name)) => Err(unusable(
-            path,
-            &format!(
-                "it is on a network file system ({name}), whose locks do not \
-            keep two writers apart; use a local disk"
-            ),
-        )),
-    }
-}
-
 fn refuse_other_formats(path: &Path) -> Result<(), StartError> {
     let mut header = [0; MAGIC.len()];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
@@ -243,21 +206,6 @@ fn look_at_journal(path: &Path, size: u64) -> Result<Looked, StartError> {
         return Ok(Looked::New);
     }
     Err(not_ours(path, "another program was interrupted while it wrote to it, and has left a -journal"))
-}
-
-/// The file that SQLite keeps beside the database under this ending.
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(ending);
-    name.into()
-}
-
-fn size_beside(path: &Path, ending: &str) -> u64 {
-    fs::metadata(beside(path, ending)).map_or(0, |file| file.len())
-}
-
-fn unusable(path: &Path, why: &str) -> StartError {
-    StartError::configuration(format!("cannot use {} as the database: {why}", path.display()))
 }
 
 fn not_ours(path: &Path, why: &str) -> StartError {

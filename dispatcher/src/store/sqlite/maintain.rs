@@ -8,7 +8,7 @@ use taskgrid_protocol::TaskType;
 
 use super::batch;
 use super::connect::WRITER_PATIENCE;
-use super::look::beside;
+use super::place::beside;
 use super::{SqliteStore, rows};
 use crate::store::StoreError;
 

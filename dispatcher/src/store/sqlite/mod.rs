@@ -13,6 +13,7 @@ mod inserts;
 mod look;
 mod maintain;
 mod opening;
+mod place;
 mod reads;
 mod rows;
 #[cfg(test)]

@@ -106,6 +106,18 @@ fn what_a_kill_has_left_is_sound_and_whole() {
 }
 
 #[test]
+fn a_link_leads_to_the_log_beside_its_target() {
+    let (_directory, path) = closed();
+    let neighbour = Connection::open(&path).unwrap();
+    neighbour.execute_batch("UPDATE refinery_schema_history SET version = 99").unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    let error = look_at(&link, false).expect_err("what stands in the log is seen");
+    assert!(error.to_string().contains("newer taskgrid"), "{error}");
+}
+
+#[test]
 fn a_name_with_odd_characters_is_found() {
     let (directory, path) = closed();
     let odd = directory.path().join("a b%41?mode=memory#ü.db");
