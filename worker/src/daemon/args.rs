@@ -1,0 +1,107 @@
+//! What an operator may say.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use taskgrid_protocol::TaskType;
+use taskgrid_protocol::limits::CAPACITY_MAX;
+use taskgrid_runtime::{StartError, parse_seconds};
+
+/// Tasks at a time for each processor core. Handlers wait for files, for the network and for their results
+/// to be stored more than they compute, so one for each core would leave the cores idle; and four of the
+/// larger ones still fit into the memory that comes with a core.
+const SLOTS_PER_CORE: usize = 4;
+
+/// A shorter lease or heartbeat would be mostly heartbeats.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
+
+/// Flags of `taskgrid worker`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct WorkerArgs {
+    /// Where dispatchers reach the worker. Listen on 0.0.0.0:6000 if they are on other machines.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:6000", env = "TASKGRID_LISTEN")]
+    pub listen: SocketAddr,
+
+    /// The address to register, if others reach this machine under another one than it has itself, as in a
+    /// container [default: the address towards the name service, with the port of --listen].
+    #[arg(long, value_name = "HOST:PORT", env = "TASKGRID_ADVERTISE")]
+    pub advertise: Option<String>,
+
+    /// The name services; the worker registers at all of them.
+    #[arg(
+        long,
+        value_name = "HOST:PORT,…",
+        default_value = "127.0.0.1:5001",
+        value_delimiter = ',',
+        env = "TASKGRID_NAMESERVICE"
+    )]
+    pub nameservice: Vec<String>,
+
+    /// The types of task to take [default: all built-in types and every file in --handlers].
+    #[arg(long, value_name = "TYPE,…", value_delimiter = ',', env = "TASKGRID_TYPES")]
+    pub types: Vec<TaskType>,
+
+    /// How many tasks to run at a time. Lower it for handlers that need much memory or whole cores.
+    #[arg(long, value_name = "N", default_value_t = default_concurrency(), env = "TASKGRID_CONCURRENCY")]
+    pub concurrency: u32,
+
+    /// A directory of handlers: NAME.py with `def handle(payload)`, or executables that read the payload as
+    /// JSON and write the result. Each is the type of its name [default: ./worker_types if it exists].
+    #[arg(long, value_name = "DIR", env = "TASKGRID_HANDLERS")]
+    pub handlers: Option<PathBuf>,
+
+    /// When asked to stop, let running handlers go on for so many seconds.
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "25",
+        value_parser = parse_seconds,
+        env = "TASKGRID_DRAIN_GRACE"
+    )]
+    pub drain_grace: Duration,
+
+    /// The --lease of the dispatcher. A third of it passes between two signs of life of running tasks.
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = parse_seconds, env = "TASKGRID_LEASE")]
+    pub lease: Duration,
+
+    /// How often to tell the name services that the worker is there.
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = parse_seconds, env = "TASKGRID_HEARTBEAT")]
+    pub heartbeat: Duration,
+}
+
+impl WorkerArgs {
+    /// The defaults, at this address and for this name service.
+    pub fn listening_on(listen: SocketAddr, nameservice: String) -> Self {
+        Self {
+            listen,
+            advertise: None,
+            nameservice: vec![nameservice],
+            types: Vec::new(),
+            concurrency: default_concurrency(),
+            handlers: None,
+            drain_grace: Duration::from_secs(25),
+            lease: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(5),
+        }
+    }
+
+    /// Refuses numbers that make no sense.
+    pub(super) fn check(&self) -> Result<(), StartError> {
+        if !(1..=CAPACITY_MAX).contains(&self.concurrency) {
+            return Err(StartError::configuration(format!("--concurrency must be from 1 to {CAPACITY_MAX}")));
+        }
+        if self.lease / 3 < INTERVAL_MIN {
+            return Err(StartError::configuration("--lease must be at least 0.3 seconds, and that of the dispatcher"));
+        }
+        if self.heartbeat < INTERVAL_MIN {
+            return Err(StartError::configuration("--heartbeat must be at least 0.1 seconds"));
+        }
+        Ok(())
+    }
+}
+
+fn default_concurrency() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores * SLOTS_PER_CORE).unwrap_or(CAPACITY_MAX).min(CAPACITY_MAX)
+}

@@ -1,0 +1,101 @@
+//! The worker as a process: one task for socket and machine, one for each handler that takes its time.
+
+mod address;
+mod args;
+mod hands;
+mod watch;
+
+use std::net::SocketAddr;
+
+use taskgrid_protocol::{Instance, TaskType};
+use taskgrid_runtime::{Clock, EVENT_QUEUE, Names, Shutdown, StartError, drive, random};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+pub use args::WorkerArgs;
+
+use crate::handlers::Registry;
+use crate::machine::{Config, Event, Exit, Machine};
+use hands::Hands;
+
+/// A worker that has its port and its handlers, and takes tasks once it is run.
+#[derive(Debug)]
+pub struct Worker {
+    socket: UdpSocket,
+    local: SocketAddr,
+    config: Config,
+    registry: Registry,
+    names: Names,
+}
+
+impl Worker {
+    /// Takes the port and looks at the handlers.
+    pub async fn bind(args: WorkerArgs) -> Result<Self, StartError> {
+        args.check()?;
+        let registry = Registry::open(args.handlers.as_deref(), &args.types)?;
+        let socket = taskgrid_runtime::bind(args.listen)?;
+        let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
+        let names = Names::default();
+        let address = address::advertised(args.advertise.as_deref(), local, &args.nameservice, &names).await?;
+        let config = Config {
+            address,
+            types: registry.serving().keys().cloned().collect(),
+            capacity: args.concurrency,
+            nameservices: args.nameservice,
+            instance: Instance::generate(&mut random()),
+            announce_every: args.heartbeat,
+            heartbeat_every: args.lease / 3,
+            grace: args.drain_grace,
+        };
+        Ok(Self { socket, local, config, registry, names })
+    }
+
+    /// Where dispatchers reach it.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Takes tasks until `shutdown` is requested and what runs has ended (R39), or another worker has taken
+    /// its address (R18).
+    pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
+        let types: Vec<&str> = self.config.types.iter().map(TaskType::as_str).collect();
+        tracing::info!(
+            "worker listening on {}, registered as {}, {} tasks at a time: {}",
+            self.local,
+            self.config.address,
+            self.config.capacity,
+            types.join(", ")
+        );
+        let clock = Clock::new();
+        let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
+        let (serving, served) = tokio::sync::watch::channel(self.registry.serving());
+        // Stopped when this function returns.
+        let mut beside = JoinSet::new();
+        beside.spawn(drain(shutdown, events.clone()));
+        if self.registry.changes() {
+            beside.spawn(watch::watch(self.registry, serving, events.clone()));
+        }
+        let address = self.config.address.clone();
+        let machine = Machine::new(clock.now(), self.config, random());
+        let mut hands = Hands::new(served, events, self.names);
+        let exit = drive(machine, self.socket, clock, event_queue, move |effect| hands.perform(effect)).await;
+        match exit.map_err(|error| StartError::configuration(format!("the socket failed: {error}")))? {
+            Exit::Drained => {
+                tracing::info!("worker stopped");
+                Ok(())
+            }
+            Exit::AddressInUse => Err(StartError::in_use(format!(
+                "another worker has registered as {address}; stop one of the two, or give them different addresses with \
+                 --advertise"
+            ))),
+        }
+    }
+}
+
+async fn drain(shutdown: Shutdown, events: mpsc::Sender<Event>) {
+    shutdown.requested().await;
+    tracing::info!("worker stopping: it takes nothing new and finishes what runs");
+    // Nobody listens any more when the worker has stopped already.
+    let _ = events.send(Event::Drain).await;
+}

@@ -1,0 +1,72 @@
+//! What runs tasks: the built-in types, and the files of a directory.
+//!
+//! A type is one [`Handler`]. The daemon starts one for each [`Effect::Run`](crate::machine::Effect::Run) of the
+//! machine and reports its [`Outcome`]; nothing outside this module knows what kinds of handlers there are.
+
+mod builtin;
+mod directory;
+mod hash;
+mod payload;
+mod process;
+mod registry;
+mod reverse;
+mod sum;
+#[cfg(test)]
+mod tests;
+mod upper;
+mod wait;
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use taskgrid_protocol::Json;
+use taskgrid_protocol::body::Failure;
+use taskgrid_protocol::error::task_code;
+use tokio::sync::oneshot;
+
+use crate::machine::{Outcome, Task};
+
+pub(crate) use registry::{Registry, Serving};
+
+/// What runs the tasks of one type.
+#[derive(Clone, Debug)]
+pub(crate) enum Handler {
+    /// Takes microseconds for the largest payload: called on the spot, which saves handing it over.
+    Quick(fn(&Json) -> Outcome),
+    /// Takes its time, beside others.
+    Long(Arc<dyn LongHandler>),
+}
+
+/// A handler that takes its time.
+pub(crate) trait LongHandler: fmt::Debug + Send + Sync {
+    /// Runs one task. It ends soon after `stop` asks it to, and when it has ended nothing of it is left.
+    /// Dropping the future stops it too.
+    fn run(&self, task: Task, stop: Stop) -> Running;
+}
+
+/// A task that is being run.
+pub(crate) type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// Tells a handler that it must stop.
+#[derive(Debug)]
+pub(crate) struct Stop(oneshot::Receiver<()>);
+
+impl Stop {
+    /// A pair that belongs together. Dropping the sender asks to stop too.
+    pub(crate) fn new() -> (oneshot::Sender<()>, Self) {
+        let (sender, receiver) = oneshot::channel();
+        (sender, Self(receiver))
+    }
+
+    /// Returns when it is time to stop.
+    async fn requested(self) {
+        // An error means that the sender is gone, which asks just as well.
+        let _ = self.0.await;
+    }
+}
+
+/// What a handler that was stopped has come to. The machine knows why it was.
+fn stopped() -> Outcome {
+    Err(Failure::passing(task_code::FAILED, "the handler was stopped"))
+}

@@ -1,0 +1,178 @@
+//! Which files of a directory become types.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+
+use taskgrid_protocol::TaskType;
+use taskgrid_runtime::Exit;
+use tempfile::TempDir;
+
+use crate::handlers::directory::{Directory, Scan, Skipped};
+use crate::handlers::process::Program;
+use crate::handlers::{Handler, Registry};
+
+/// A directory with these files, each with its mode.
+fn directory(files: &[(&str, u32)]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, mode) in files {
+        put(dir.path(), name, *mode);
+    }
+    dir
+}
+
+fn put(dir: &Path, name: impl AsRef<OsStr>, mode: u32) {
+    let file = dir.join(name.as_ref());
+    fs::write(&file, "").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn scan(dir: &Path) -> Scan {
+    Directory::open(dir, Some("/usr/bin/python3".into())).unwrap().scan().unwrap()
+}
+
+fn found(scan: &Scan) -> Vec<&str> {
+    scan.programs.keys().map(TaskType::as_str).collect()
+}
+
+fn why(scan: &Scan, name: &str) -> Skipped {
+    scan.skipped[OsStr::new(name)]
+}
+
+#[test]
+fn python_files_and_executables_are_types() {
+    let dir = directory(&[("reverse.py", 0o644), ("image.resize.py", 0o755), ("thumbnail", 0o755)]);
+    let scan = scan(dir.path());
+    assert_eq!(found(&scan), ["image.resize", "reverse", "thumbnail"]);
+    let programs: Vec<&Program> = scan.programs.values().collect();
+    assert!(matches!(programs[0], Program::Python { .. }), "even if it is executable");
+    assert!(matches!(programs[2], Program::Executable(_)));
+    assert!(scan.skipped.is_empty());
+}
+
+#[test]
+fn what_is_not_meant_or_not_safe_to_be_run_is_skipped_with_a_reason() {
+    let dir = directory(&[
+        ("notes.txt", 0o644),
+        (".hidden.py", 0o644),
+        ("-rf", 0o755),
+        ("two words.py", 0o644),
+        ("open.py", 0o666),
+        ("open", 0o757),
+        ("x", 0o755),
+        ("x.py", 0o644),
+    ]);
+    fs::create_dir(dir.path().join("__pycache__")).unwrap();
+    let scan = scan(dir.path());
+    assert_eq!(found(&scan), ["x"]);
+    assert_eq!(why(&scan, "notes.txt"), Skipped::NotRunnable);
+    assert_eq!(why(&scan, ".hidden.py"), Skipped::Hidden);
+    assert_eq!(why(&scan, "-rf"), Skipped::NotAName);
+    assert_eq!(why(&scan, "two words.py"), Skipped::NotAName);
+    assert_eq!(why(&scan, "open.py"), Skipped::Writable);
+    assert_eq!(why(&scan, "open"), Skipped::Writable);
+    assert_eq!(why(&scan, "x.py"), Skipped::Doubled);
+    assert_eq!(scan.skipped.len(), 7, "directories are passed over in silence");
+}
+
+#[test]
+fn links_may_not_lead_out_of_the_directory() {
+    let outside = directory(&[("secret", 0o755)]);
+    let dir = directory(&[("inside", 0o755)]);
+    symlink("inside", dir.path().join("alias")).unwrap();
+    symlink(outside.path().join("secret"), dir.path().join("secret")).unwrap();
+    symlink("/bin/sh", dir.path().join("sh")).unwrap();
+    symlink("nowhere", dir.path().join("dangling")).unwrap();
+    let scan = scan(dir.path());
+    assert_eq!(found(&scan), ["alias", "inside"]);
+    for name in ["secret", "sh", "dangling"] {
+        assert_eq!(why(&scan, name), Skipped::Outside);
+    }
+}
+
+#[test]
+fn names_that_are_no_text_are_skipped() {
+    let dir = directory(&[]);
+    put(dir.path(), OsStr::from_bytes(b"\xff.py"), 0o644);
+    let scan = scan(dir.path());
+    assert!(scan.programs.is_empty());
+    assert_eq!(scan.skipped.values().collect::<Vec<_>>(), [&Skipped::NotAName]);
+}
+
+#[test]
+fn without_python_its_files_are_no_types() {
+    let dir = directory(&[("reverse.py", 0o644), ("thumbnail", 0o755)]);
+    let scan = Directory::open(dir.path(), None).unwrap().scan().unwrap();
+    assert_eq!(found(&scan), ["thumbnail"]);
+    assert_eq!(why(&scan, "reverse.py"), Skipped::NoPython);
+}
+
+#[test]
+fn the_number_of_types_is_bounded() {
+    let dir = directory(&[]);
+    for number in 0..802 {
+        put(dir.path(), format!("type-{number:03}.py"), 0o644);
+    }
+    let scan = scan(dir.path());
+    assert_eq!(scan.programs.len(), 800);
+    assert_eq!(why(&scan, "type-801.py"), Skipped::TooMany);
+}
+
+fn types(names: &[&str]) -> Vec<TaskType> {
+    names.iter().map(|name| TaskType::new(name).unwrap()).collect()
+}
+
+fn served(registry: &Registry) -> Vec<String> {
+    registry.serving().keys().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_worker_serves_all_built_in_types_and_every_file() {
+    let dir = directory(&[("reverse", 0o755), ("thumbnail", 0o755)]);
+    let registry = Registry::open(Some(dir.path()), &[]).unwrap();
+    assert_eq!(served(&registry), ["hash", "reverse", "sum", "thumbnail", "upper", "wait"]);
+    let serving = registry.serving();
+    assert!(matches!(serving[&types(&["reverse"])[0]], Handler::Long(_)), "the file takes the built-in's place");
+}
+
+#[test]
+fn with_types_it_serves_exactly_those() {
+    let dir = directory(&[("thumbnail", 0o755)]);
+    let registry = Registry::open(Some(dir.path()), &types(&["upper", "thumbnail"])).unwrap();
+    assert_eq!(served(&registry), ["thumbnail", "upper"]);
+}
+
+#[test]
+fn an_unknown_type_is_refused_and_the_known_ones_are_named() {
+    let dir = directory(&[("thumbnail", 0o755)]);
+    let refused = Registry::open(Some(dir.path()), &types(&["uper"])).unwrap_err();
+    assert_eq!(refused.exit, Exit::Configuration);
+    let message = refused.to_string();
+    assert!(message.contains("'uper'") && message.contains("thumbnail, upper"), "{message}");
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_refused() {
+    let refused = Registry::open(Some(Path::new("/nowhere/handlers")), &[]).unwrap_err();
+    assert!(refused.to_string().contains("/nowhere/handlers"), "{refused}");
+}
+
+#[test]
+fn files_come_and_go_without_a_restart() {
+    let dir = directory(&[("upper", 0o755)]);
+    let mut registry = Registry::open(Some(dir.path()), &[]).unwrap();
+    assert!(!registry.rescan());
+    put(dir.path(), "thumbnail", 0o755);
+    assert!(registry.rescan());
+    assert!(served(&registry).contains(&"thumbnail".to_owned()));
+    fs::remove_file(dir.path().join("upper")).unwrap();
+    assert!(registry.rescan());
+    assert!(matches!(registry.serving()[&types(&["upper"])[0]], Handler::Quick(_)), "the built-in takes over");
+    put(dir.path(), "notes.txt", 0o644);
+    assert!(!registry.rescan(), "what is skipped changes nothing");
+    drop(dir);
+    assert!(!registry.rescan(), "handlers stay while the directory cannot be read");
+    assert!(served(&registry).contains(&"thumbnail".to_owned()));
+}

@@ -1,0 +1,25 @@
+//! `upper`: a string in capitals.
+
+use taskgrid_protocol::Json;
+
+use super::payload;
+use crate::machine::Outcome;
+
+/// As Unicode has it, in no particular language: `ß` becomes `SS`.
+pub(super) fn upper(payload: &Json) -> Outcome {
+    let text = payload::string(payload, "upper")?;
+    Ok(Json::string(&text.to_uppercase()))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::handlers::tests::{refused, run};
+
+    use super::upper;
+
+    #[test]
+    fn makes_capitals() {
+        assert_eq!(run(upper, r#""Straße 1, élan""#), r#""STRASSE 1, ÉLAN""#);
+        assert!(refused(upper, "7").contains("takes a string"));
+    }
+}
