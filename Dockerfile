@@ -6,7 +6,7 @@ ARG RUNTIME_IMAGE=debian:bookworm-slim
 FROM ${RUST_IMAGE} AS manifests
 WORKDIR /source
 COPY . .
-RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock -delete \
+RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' -delete \
     && find . -type d -empty -delete \
     && for manifest in */Cargo.toml; do mkdir -p "${manifest%Cargo.toml}src" && touch "${manifest%Cargo.toml}src/lib.rs"; done
 

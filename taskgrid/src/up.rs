@@ -64,11 +64,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), StartError> {
     outcome
 }
 
-async fn start_all(
-    args: &UpArgs,
-    ended: &mpsc::Sender<()>,
-    parts: &mut Vec<Part>,
-) -> Result<SocketAddr, StartError> {
+async fn start_all(args: &UpArgs, ended: &mpsc::Sender<()>, parts: &mut Vec<Part>) -> Result<SocketAddr, StartError> {
     let nameservice = NameServiceArgs::listening_on(args.nameservice_listen);
     let nameservice = Part::start(parts, ended, "name service", async move |shutdown, ready| {
         let part = NameService::bind(nameservice).await?;
@@ -122,7 +118,8 @@ impl Part {
         let (trigger, shutdown) = Trigger::new();
         let (ready, is_ready) = oneshot::channel();
         let ended = ended.clone();
-        let failed = move |error: std::io::Error| StartError::configuration(format!("cannot start the {name}: {error}"));
+        let failed =
+            move |error: std::io::Error| StartError::configuration(format!("cannot start the {name}: {error}"));
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
             let outcome = runtime.block_on(serve(shutdown, ready));

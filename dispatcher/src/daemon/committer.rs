@@ -65,10 +65,14 @@ impl Committer {
                         return Ok(());
                     }
                     if self.clock.now().since(self.checkpointed) >= CHECKPOINT_EVERY {
+                        self.look_for_added_rows()?;
                         self.checkpoint(false)?;
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => self.checkpoint(true)?,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look_for_added_rows()?;
+                    self.checkpoint(true)?;
+                }
                 Err(RecvTimeoutError::Disconnected) => return self.checkpoint(true),
             }
         }
@@ -96,6 +100,20 @@ impl Committer {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Rows may come into the table by other means. Without any, looking costs one seek and writes nothing.
+    fn look_for_added_rows(&mut self) -> Result<(), StoreError> {
+        match self.store.added_types() {
+            Ok(types) if types.is_empty() => Ok(()),
+            Ok(types) => {
+                // Nobody listens any more when the dispatcher has stopped already.
+                let _ = self.events.blocking_send(Event::Added(types));
+                Ok(())
+            }
+            Err(StoreError::Busy(_) | StoreError::Full(_)) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -1,6 +1,7 @@
 //! One dispatcher a database (R30).
 
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use taskgrid_runtime::{Exit, StartError};
@@ -8,7 +9,7 @@ use taskgrid_runtime::{Exit, StartError};
 /// Holds the lock on a database until it is dropped, or the process ends in whatever way.
 #[derive(Debug)]
 pub(super) struct DatabaseLock {
-    _file: File,
+    file: File,
 }
 
 impl DatabaseLock {
@@ -21,9 +22,10 @@ impl DatabaseLock {
             StartError::configuration(message)
         };
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).open(&path).map_err(|error| failed(&error))?;
+        let file =
+            options.read(true).write(true).create(true).truncate(false).open(&path).map_err(|error| failed(&error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(StartError::new(
                 Exit::InUse,
                 format!(
@@ -33,6 +35,24 @@ impl DatabaseLock {
             )),
             Err(TryLockError::Error(error)) => Err(failed(&error)),
         }
+    }
+}
+
+impl DatabaseLock {
+    /// Whether the disk failed under the last dispatcher: then even a large file is checked before it is
+    /// used (R32).
+    pub(super) fn is_suspect(&self) -> bool {
+        self.file.metadata().is_ok_and(|data| data.len() > 0)
+    }
+
+    /// The disk has failed. If even this cannot be written, the next start is no worse off than without it.
+    pub(super) fn suspect(&mut self) {
+        let _ = self.file.write_all(b"the disk failed under the last dispatcher\n");
+    }
+
+    /// The file was checked.
+    pub(super) fn trust(&self) {
+        let _ = self.file.set_len(0);
     }
 }
 
@@ -56,5 +76,19 @@ mod tests {
         assert!(refused.to_string().contains("tasks.db"), "{refused}");
         drop(first);
         DatabaseLock::take(&database).unwrap();
+    }
+
+    #[test]
+    fn a_failed_disk_is_remembered_until_the_file_was_checked() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("tasks.db");
+        let mut lock = DatabaseLock::take(&database).unwrap();
+        assert!(!lock.is_suspect());
+        lock.suspect();
+        drop(lock);
+        let lock = DatabaseLock::take(&database).unwrap();
+        assert!(lock.is_suspect());
+        lock.trust();
+        assert!(!lock.is_suspect());
     }
 }

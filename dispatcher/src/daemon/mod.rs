@@ -1,6 +1,7 @@
 //! The dispatcher as a process: one task for socket and machine, one thread that commits, one that reads.
 
 mod args;
+mod checker;
 mod committer;
 mod lock;
 mod reader;
@@ -17,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 pub use args::DispatcherArgs;
 
 use crate::machine::{Config, Effect, Event, Machine};
-use crate::store::{Batch, Query, SqliteStore, Store, StoreError, look_at};
+use crate::store::{Batch, Looked, Query, SqliteStore, Store, StoreError, look_at};
 use lock::DatabaseLock;
 
 /// A dispatcher that has its port and its database, and serves once it is run.
@@ -28,7 +29,9 @@ pub struct Dispatcher {
     config: Config,
     database: PathBuf,
     store: SqliteStore,
-    _lock: DatabaseLock,
+    /// Too large to be checked before the start: it is checked beside the work.
+    unchecked: bool,
+    lock: DatabaseLock,
 }
 
 impl Dispatcher {
@@ -37,11 +40,12 @@ impl Dispatcher {
     pub async fn bind(args: DispatcherArgs) -> Result<Self, StartError> {
         let config = args.config()?;
         let lock = DatabaseLock::take(&args.database)?;
-        look_at(&args.database, false)?;
+        let looked = look_at(&args.database, lock.is_suspect())?;
+        lock.trust();
         let socket = taskgrid_runtime::bind(args.listen)?;
         let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
         let store = SqliteStore::connect(&args.database)?;
-        Ok(Self { socket, local, config, database: args.database, store, _lock: lock })
+        Ok(Self { socket, local, config, database: args.database, store, unchecked: looked == Looked::Unchecked, lock })
     }
 
     /// Where clients and workers reach it.
@@ -62,10 +66,14 @@ impl Dispatcher {
         let clock = Clock::new();
         let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
         let (failed, failure) = oneshot::channel();
+        let (damaged, damage) = oneshot::channel();
         let threads = |error: std::io::Error| StartError::configuration(format!("cannot start a thread: {error}"));
         let (batches, committer) =
             committer::spawn(self.store.clone(), clock, events.clone(), failed).map_err(threads)?;
         let reads = reader::spawn(self.store.clone(), events.clone()).map_err(threads)?;
+        if self.unchecked {
+            checker::spawn(self.store.clone(), damaged).map_err(threads)?;
+        }
         let drain = events.clone();
         tokio::spawn(async move {
             shutdown.requested().await;
@@ -78,7 +86,14 @@ impl Dispatcher {
             served = drive(machine, self.socket, clock, event_queue, move |effect| hands.perform(effect)) => {
                 served.map_err(|error| StartError::new(Exit::Configuration, format!("the socket failed: {error}")))?;
             }
-            Ok(error) = failure => return Err(stopped_by(&self.database, &error)),
+            Ok(error) = failure => {
+                self.lock.suspect();
+                return Err(stopped_by(&self.database, &error));
+            }
+            Ok(error) = damage => {
+                self.lock.suspect();
+                return Err(stopped_by(&self.database, &error));
+            }
         }
         // The committer makes its last checkpoint.
         if committer.join().is_err() {

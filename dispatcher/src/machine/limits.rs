@@ -48,10 +48,6 @@ pub(super) const OVERLOAD_PAUSE: Duration = Duration::from_millis(100);
 /// What a client is told to wait when the dispatcher stops: about as long as a restart takes.
 pub(super) const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// How often a type that is believed to have no pending rows is looked at again, since rows may have been
-/// put into the table by other means. A look that finds nothing writes nothing.
-pub(super) const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
-
 /// How long a worker's own count of free slots overrules ours. Older reports may be of the past.
 pub(super) const REPORT_VALID_FOR: Duration = Duration::from_secs(1);
 

@@ -19,7 +19,7 @@ mod tests;
 mod types;
 mod waiters;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -86,6 +86,8 @@ pub enum Event {
         /// `None`: it failed.
         addr: Option<SocketAddr>,
     },
+    /// Other programs have put pending rows of these types into the table.
+    Added(BTreeSet<TaskType>),
     /// Stop: refuse new work, commit and answer what is there, exit (R39).
     Drain,
 }
@@ -131,8 +133,6 @@ enum Alarm {
     Expiry,
     /// A worker that was busy may be offered tasks again.
     Worker(WorkerKey),
-    /// Types that are believed to have no pending rows are looked at again.
-    LookAgain,
     /// It is time to ask the name service what has changed.
     Feed,
     /// The disk was full; the batch is tried again.
@@ -208,7 +208,6 @@ impl Machine {
         }
         // What workers there are is known before the first task comes.
         machine.timers.set(Alarm::Feed, now);
-        machine.timers.set(Alarm::LookAgain, now + limits::LOOK_AGAIN_AFTER);
         machine
     }
 
@@ -231,13 +230,16 @@ impl Machine {
             Alarm::Due(task_type) => self.types.due(&task_type),
             Alarm::Expiry => self.open.expire = true,
             Alarm::Worker(worker) => self.refresh_worker(now, worker),
-            Alarm::LookAgain => {
-                self.types.doubt_empty();
-                self.timers.set(Alarm::LookAgain, now + limits::LOOK_AGAIN_AFTER);
-            }
             Alarm::Feed => self.ask_for_changes(now),
             // The driver polls for a batch after every alarm.
             Alarm::DiskFull => {}
+        }
+    }
+
+    fn handle_added(&mut self, now: Timestamp, task_type: &TaskType) {
+        if self.types.admit(task_type) {
+            self.types.added(task_type);
+            self.want_workers(now, task_type);
         }
     }
 
@@ -295,6 +297,11 @@ impl Node for Machine {
             Event::DiskFull(batch) => self.handle_disk_full(now, *batch),
             Event::Read { ticket, answer, at } => self.handle_read(now, ticket, answer, at),
             Event::Resolved { name, addr } => self.handle_resolved(now, &name, addr),
+            Event::Added(types) => {
+                for task_type in types {
+                    self.handle_added(now, &task_type);
+                }
+            }
             Event::Drain => self.draining = true,
         }
     }

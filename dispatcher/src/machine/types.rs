@@ -157,17 +157,12 @@ impl Types {
         });
     }
 
-    /// Types with workers are looked at again, even if they are believed to be empty.
-    pub(super) fn doubt_empty(&mut self) {
-        let served: Vec<TaskType> = self
-            .by_name
-            .iter()
-            .filter(|(_, state)| state.backlog == Backlog::Empty && !state.workers.is_empty())
-            .map(|(name, _)| name.clone())
-            .collect();
-        for task_type in served {
-            self.update(&task_type, |state| state.backlog = Backlog::Unknown);
-        }
+    /// Rows of the type were put into the table by other means: nobody knows whether they are due.
+    pub(super) fn added(&mut self, task_type: &TaskType) {
+        self.update(task_type, |state| {
+            state.backlog = Backlog::Unknown;
+            state.touched = true;
+        });
     }
 
     /// A claim for the type goes into the batch that is being closed.

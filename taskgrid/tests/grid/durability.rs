@@ -155,3 +155,16 @@ fn a_key_in_one_array_twice_is_one_task() {
         assert_eq!(rows, "1");
     }
 }
+
+/// A row is all that a task is.
+#[test]
+fn a_row_that_is_inserted_with_sqlite3_is_a_task() {
+    let grid = Grid::start();
+    let insert = "insert into tasks (type, payload) values ('reverse', '\"OpenAI\"')";
+    let command = std::process::Command::new("sqlite3").arg(grid.database()).arg(insert).status();
+    if command.is_err() {
+        return println!("SKIPPED: there is no sqlite3 shell on this machine");
+    }
+    assert!(command.unwrap().success());
+    assert_eq!(grid.result("1"), "IAnepO");
+}

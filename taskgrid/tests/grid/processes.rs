@@ -230,7 +230,15 @@ pub(crate) fn start_dispatcher(dir: &Path, listen: &str, nameservice: SocketAddr
     let database = database.to_str().unwrap();
     // Leases of a few seconds, so that losing one does not take a test half a minute.
     Daemon::start(&[
-        "dispatcher", "--listen", listen, "--nameservice", &nameservice, "--database", database, "--lease", "3",
+        "dispatcher",
+        "--listen",
+        listen,
+        "--nameservice",
+        &nameservice,
+        "--database",
+        database,
+        "--lease",
+        "3",
     ])
 }
 

@@ -96,8 +96,15 @@ fn up_starts_everything_and_stops_it_cleanly() {
     let dir = tempfile::tempdir().unwrap();
     let database = dir.path().join("tasks.db");
     let args = [
-        "up", "--database", database.to_str().unwrap(), "--dispatcher-listen", ANY_PORT, "--nameservice-listen",
-        ANY_PORT, "--worker-listen", ANY_PORT,
+        "up",
+        "--database",
+        database.to_str().unwrap(),
+        "--dispatcher-listen",
+        ANY_PORT,
+        "--nameservice-listen",
+        ANY_PORT,
+        "--worker-listen",
+        ANY_PORT,
     ];
     let mut up = crate::processes::start(&args);
     let line = up.line_with("dispatcher on ");

@@ -19,7 +19,8 @@ fn a_plain_client_and_a_plain_worker_do_the_whole_of_it() {
     let printed = lines(&output);
     assert_eq!(printed[0], json!({"task_id": 1}));
     assert_eq!(printed[1]["result"], "IAnepO");
-    let Some(row) = grid.sqlite3("select id, type, payload, status, result, timestamp_completed is not null from tasks")
+    let Some(row) =
+        grid.sqlite3("select id, type, payload, status, result, timestamp_completed is not null from tasks")
     else {
         return println!("SKIPPED in part: there is no sqlite3 shell on this machine");
     };

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::grid::{CLIENT, Grid};
 use crate::machine::Event;
+use crate::store::{Batch, Store};
 
 const WORKER: &str = "127.0.0.1:6000";
 const OTHER_CLIENT: &str = "127.0.0.1:9001";
@@ -207,6 +208,32 @@ fn an_expired_task_fails_wherever_it_is() {
     }
     let cancels: Vec<Value> = grid.take(WORKER).into_iter().filter(|sent| sent["type"] == "TASK_CANCEL").collect();
     assert_eq!(cancels[0]["lease"], task["lease"]);
+}
+
+/// Rows that other programs insert are found, though the type was known to be empty.
+#[test]
+fn rows_that_somebody_inserts_by_hand_are_handed_over() {
+    let mut grid = Grid::new();
+    grid.worker(WORKER, &["reverse"], 2);
+    let first = grid.post("a");
+    let task = grid.task(WORKER);
+    assert_eq!(task["data"]["id"], first);
+    let mut by_hand = Batch::default();
+    by_hand.inserts.push(crate::store::Insert {
+        task_type: "reverse".parse().unwrap(),
+        payload: taskgrid_protocol::Json::string("by hand"),
+        key: None,
+        priority: taskgrid_protocol::body::Priority::default(),
+        max_attempts: 5,
+        timeout_s: 60,
+        not_before: None,
+        delay: None,
+        expires: None,
+        slot: None,
+    });
+    grid.store.apply(taskgrid_protocol::WallTime::from_millis(1_700_000_100_000), &by_hand).unwrap();
+    grid.event(Event::Added(["reverse".parse().unwrap()].into()));
+    assert_eq!(grid.tasks(WORKER)[0]["data"]["payload"], "by hand");
 }
 
 /// R39: a stopping dispatcher refuses posts, answers what it has, and exits.
