@@ -114,6 +114,11 @@ pub(crate) fn start(args: &[&str]) -> Process {
     Process::start(taskgrid().args(args))
 }
 
+/// Starts a program in Python.
+pub(crate) fn start_python(program: &str) -> Process {
+    Process::start(Command::new("python3").args(["-c", program]))
+}
+
 /// A daemon, and where it listens.
 pub(crate) struct Daemon {
     pub(crate) process: Process,

@@ -99,3 +99,41 @@ fn a_file_in_the_directory_is_a_task_type() {
     std::fs::write(handlers.join("twice.py"), "def handle(payload):\n    return payload * 2\n").unwrap();
     assert_eq!(grid.submit_and_wait("twice", "ab"), "abab");
 }
+
+/// What the README shows of handlers, with the files that come with the program.
+#[test]
+fn the_handlers_that_come_with_it_do_what_the_readme_shows() {
+    let mut grid = Grid::without_workers();
+    grid.add_worker(&["--handlers", concat!(env!("CARGO_MANIFEST_DIR"), "/../worker_types")]);
+    grid.workers[0].process.line_with("in place of the built-in handler");
+    assert_eq!(grid.submit_and_wait("reverse", "OpenAI"), "IAnepO");
+    let report = grid.submit_and_wait("sales", "country,amount\nPeru,20\nMali,70.5\nPeru,22\n");
+    assert_eq!(report, r#"{"Mali":70.5,"Peru":42.0}"#);
+    assert_eq!(grid.submit_and_wait("wordcount", "to be or not to be"), "6");
+}
+
+/// The first program in Python behind a text, as it stands there, with the ports of this grid.
+fn program(document: &str, behind: &str, ports: &[(&str, u16)]) -> String {
+    let from = document.split_once(behind).unwrap().1.split_once("```python\n").unwrap().1;
+    let program = from.split_once("```").unwrap().0.to_owned();
+    ports.iter().fold(program, |program, (shown, port)| program.replace(shown, &port.to_string()))
+}
+
+#[test]
+fn the_ten_line_client_of_the_readme_works() {
+    let grid = Grid::start();
+    let readme = include_str!("../../../README.md");
+    let client = program(readme, "## A client in ten lines", &[("4000", grid.dispatcher.addr.port())]);
+    let output = std::process::Command::new("python3").args(["-c", &client]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), "IAnepO", "{output:?}");
+}
+
+#[test]
+fn the_plain_worker_of_the_protocol_document_works() {
+    let grid = Grid::without_workers();
+    let document = include_str!("../../../docs/PROTOCOL.md");
+    let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ports = [("5001", grid.nameservice.addr.port()), ("6001", port)];
+    let _worker = crate::processes::start_python(&program(document, "A plain worker registers", &ports));
+    assert_eq!(grid.submit_and_wait("shout", "hello"), "HELLO");
+}
