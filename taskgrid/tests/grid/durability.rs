@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::processes::{Grid, eventually, post};
+use crate::processes::{Grid, eventually, post, skipped};
+use crate::relay::Relay;
 
 #[test]
 fn pending_tasks_survive_kill_9_of_the_dispatcher() {
@@ -61,7 +62,7 @@ fn a_task_whose_worker_is_killed_runs_at_another_one() {
     grid.add_worker(&[]);
     assert_eq!(grid.result(&id), "Waited for 2.0 seconds");
     let Some(attempts) = grid.sqlite3("select count(*) from task_attempts") else {
-        return println!("SKIPPED in part: there is no sqlite3 shell on this machine");
+        return skipped("sqlite3");
     };
     assert_eq!(attempts, "1", "the lost attempt is on record");
 }
@@ -116,7 +117,7 @@ fn a_dispatcher_that_is_told_to_stop_leaves_nothing_behind() {
 fn the_table_can_be_read_with_sqlite3_at_full_load() {
     let grid = Grid::start();
     if grid.sqlite3("select 1").is_none() {
-        return println!("SKIPPED: there is no sqlite3 shell on this machine");
+        return skipped("sqlite3");
     }
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -163,8 +164,28 @@ fn a_row_that_is_inserted_with_sqlite3_is_a_task() {
     let insert = "insert into tasks (type, payload) values ('reverse', '\"OpenAI\"')";
     let command = std::process::Command::new("sqlite3").arg(grid.database()).arg(insert).status();
     if command.is_err() {
-        return println!("SKIPPED: there is no sqlite3 shell on this machine");
+        return skipped("sqlite3");
     }
     assert!(command.unwrap().success());
     assert_eq!(grid.result("1"), "IAnepO");
+}
+
+/// After a restart no stored worker address is trusted: each type with pending tasks is looked up, over UDP.
+#[test]
+fn a_restarted_dispatcher_looks_each_pending_type_up() {
+    let mut grid = Grid::without_workers();
+    for task_type in ["apples", "pears", "apples", "plums"] {
+        grid.submit(task_type, "x");
+    }
+    let relay = Relay::before(grid.nameservice.addr);
+    grid.dispatcher.process.kill();
+    grid.dispatcher = crate::processes::start_dispatcher(grid.dir.path(), "127.0.0.1:0", relay.addr);
+    let mut looked_up = std::collections::BTreeSet::new();
+    eventually("the look-ups", || {
+        let lookups = relay.take();
+        let types = lookups.iter().filter(|message| message["type"] == "LOOKUP_WORKER");
+        looked_up.extend(types.filter_map(|lookup| lookup["data"]["type"].as_str().map(str::to_owned)));
+        (looked_up.len() == 3).then_some(())
+    });
+    assert_eq!(looked_up.into_iter().collect::<Vec<_>>(), ["apples", "pears", "plums"]);
 }

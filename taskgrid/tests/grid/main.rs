@@ -1,9 +1,12 @@
 //! The grid as its users run it: real processes, real UDP, real files.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
+
 mod bad_input;
 mod durability;
 mod load;
 mod processes;
+mod relay;
 mod start;
 mod verbs;
 mod workflow;

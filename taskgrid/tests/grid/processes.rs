@@ -1,6 +1,6 @@
 //! Real processes at free ports.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -31,6 +31,18 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
 #[expect(clippy::disallowed_methods, reason = "a test of real processes has real deadlines")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// Whether a program that a test needs is on this machine.
+pub(crate) fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+/// Says, past the capture of the test harness, that (a part of) a test cannot run here.
+pub(crate) fn skipped(program: &str) {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let mut stderr = std::io::stderr();
+    writeln!(stderr, "SKIPPED in whole or part: {test}: there is no {program} on this machine").unwrap();
 }
 
 /// A process that is killed when the test ends, with all that it has said.

@@ -4,7 +4,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::processes::{Grid, ask, ask_bytes, eventually};
+use crate::processes::{Grid, ask, ask_bytes, eventually, is_installed, skipped};
 
 fn lines(output: &Output) -> Vec<Value> {
     String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -12,6 +12,9 @@ fn lines(output: &Output) -> Vec<Value> {
 
 #[test]
 fn a_plain_client_and_a_plain_worker_do_the_whole_of_it() {
+    if !is_installed("python3") {
+        return skipped("python3");
+    }
     let grid = Grid::without_workers();
     let _worker = grid.plain_worker(&["reverse"]);
     let output = grid.plain_client(&["run", "reverse", "OpenAI"]);
@@ -22,7 +25,7 @@ fn a_plain_client_and_a_plain_worker_do_the_whole_of_it() {
     let Some(row) =
         grid.sqlite3("select id, type, payload, status, result, timestamp_completed is not null from tasks")
     else {
-        return println!("SKIPPED in part: there is no sqlite3 shell on this machine");
+        return skipped("sqlite3");
     };
     assert_eq!(row, r#"1|reverse|"OpenAI"|done|"IAnepO"|1"#);
 }
@@ -53,6 +56,9 @@ fn sorted_keys_work_too() {
 
 #[test]
 fn a_plain_client_sees_a_failure_and_a_long_result() {
+    if !is_installed("python3") {
+        return skipped("python3");
+    }
     let grid = Grid::start();
     let failed = grid.plain_client(&["--json", "run", "sum", "\"apples\""]);
     assert_eq!(failed.status.code(), Some(1), "{failed:?}");
@@ -73,6 +79,9 @@ fn a_worker_that_comes_after_the_task_gets_it() {
 
 #[test]
 fn a_restarted_name_service_knows_plain_workers_again_by_their_heartbeats() {
+    if !is_installed("python3") {
+        return skipped("python3");
+    }
     let mut grid = Grid::without_workers();
     let mut worker = grid.plain_worker(&["reverse", "--heartbeat", "1"]);
     let addr = grid.nameservice.addr.to_string();
@@ -88,6 +97,9 @@ fn a_restarted_name_service_knows_plain_workers_again_by_their_heartbeats() {
 
 #[test]
 fn a_file_in_the_directory_is_a_task_type() {
+    if !is_installed("python3") {
+        return skipped("python3");
+    }
     let mut grid = Grid::without_workers();
     let handlers = grid.dir.path().join("handlers");
     std::fs::create_dir(&handlers).unwrap();
@@ -103,6 +115,9 @@ fn a_file_in_the_directory_is_a_task_type() {
 /// What the README shows of handlers, with the files that come with the program.
 #[test]
 fn the_handlers_that_come_with_it_do_what_the_readme_shows() {
+    if !is_installed("python3") {
+        return skipped("python3");
+    }
     let mut grid = Grid::without_workers();
     grid.add_worker(&["--handlers", concat!(env!("CARGO_MANIFEST_DIR"), "/../worker_types")]);
     grid.workers[0].process.line_with("in place of the built-in handler");
@@ -121,6 +136,9 @@ fn program(document: &str, behind: &str, ports: &[(&str, u16)]) -> String {
 
 #[test]
 fn the_ten_line_client_of_the_readme_works() {
+    if !is_installed("python3") {
+        return skipped("python3");
+    }
     let grid = Grid::start();
     let readme = include_str!("../../../README.md");
     let client = program(readme, "## A client in ten lines", &[("4000", grid.dispatcher.addr.port())]);
@@ -130,6 +148,9 @@ fn the_ten_line_client_of_the_readme_works() {
 
 #[test]
 fn the_plain_worker_of_the_protocol_document_works() {
+    if !is_installed("python3") {
+        return skipped("python3");
+    }
     let grid = Grid::without_workers();
     let document = include_str!("../../../docs/PROTOCOL.md");
     let port = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
