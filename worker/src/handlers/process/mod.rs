@@ -1,7 +1,7 @@
 //! Handlers that are files: one process for each task.
 //!
 //! The process gets the payload as JSON on standard input and answers on standard output. There is no shell,
-//! the arguments are fixed, and of the worker's environment it sees only what [`environment`] lets through.
+//! the arguments are fixed, and of the worker's environment it sees only what [`mod@environment`] lets through.
 
 mod environment;
 mod group;
