@@ -142,10 +142,10 @@ impl Roster {
         let ip = address.parse::<std::net::SocketAddr>().ok().map(|addr| addr.ip());
         let worker = Worker {
             address: address.clone(),
+            max_datagram: usual_datagram(&kind),
             kind,
             capacity: 1,
             batch: false,
-            max_datagram: PLAIN_WORKER_DATAGRAM_MAX,
             types: BTreeSet::new(),
             used: 0,
             held: 0,
@@ -176,11 +176,8 @@ impl Roster {
             }
         };
         let worker = self.workers.get_mut(&key).expect("the key was just found or made");
-        worker.max_datagram = match (entry.max_datagram, &kind) {
-            (Some(bytes), _) => usize::try_from(bytes).unwrap_or(usize::MAX),
-            (None, Kind::Plain) => PLAIN_WORKER_DATAGRAM_MAX,
-            (None, _) => RECEIVE_BUFFER,
-        };
+        let announced = entry.max_datagram.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        worker.max_datagram = announced.unwrap_or_else(|| usual_datagram(&kind));
         worker.kind = kind;
         worker.capacity = entry.capacity.clamp(1, CAPACITY_MAX);
         worker.batch = entry.batch;
@@ -311,4 +308,9 @@ impl Roster {
             self.workers.remove(&key);
         }
     }
+}
+
+/// The longest datagram that a worker takes which has not said.
+fn usual_datagram(kind: &Kind) -> usize {
+    if *kind == Kind::Plain { PLAIN_WORKER_DATAGRAM_MAX } else { RECEIVE_BUFFER }
 }

@@ -43,6 +43,19 @@ fn a_running_attempt_is_left_to_its_worker_for_one_lease() {
     assert_eq!(grid.status_of(id), "done");
 }
 
+/// A row that was running has its worker's address and lease, but not how long a datagram it takes. A restart
+/// took the worker for a plain one and failed every longer task for good.
+#[test]
+fn a_long_task_survives_a_restart() {
+    let mut grid = Grid::new();
+    grid.worker(WORKER, &["reverse"], 1);
+    grid.post(&"x".repeat(10_000));
+    let task = grid.task(WORKER);
+    let mut grid = grid.restart();
+    assert_eq!(grid.task(WORKER)["data"], task["data"]);
+    assert_eq!(grid.status_of(1), "running");
+}
+
 #[test]
 fn a_heartbeat_adopts_the_run() {
     let mut grid = Grid::new();
