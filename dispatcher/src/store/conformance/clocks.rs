@@ -61,6 +61,18 @@ pub(super) fn a_backoff_does_not_outlive_a_clock_that_was_wrong(desk: &mut Desk)
     assert_eq!((again.id, again.attempt), (id, 2));
 }
 
+/// The clock was wrong when the attempt failed, and right when it had begun: only its end lay in what was then
+/// the future, nobody looked at that, and the task waited for as long as the clock had been wrong.
+pub(super) fn a_backoff_does_not_outlive_a_clock_that_was_wrong_for_a_while(desk: &mut Desk) {
+    let (id, lease) = desk.post_running(task("a"));
+    desk.set_back(-YEAR);
+    desk.fail(id, &lease, Some(millis(300_000)));
+    desk.set_back(YEAR);
+    assert_eq!(desk.rest("a"), Rest::Ready);
+    let again = desk.claim_one("a", "w");
+    assert_eq!((again.id, again.attempt), (id, 2));
+}
+
 pub(super) fn stored_times_go_on_after_a_restart(desk: &mut Desk) {
     let (id, lease) = desk.post_running(task("a"));
     desk.pass(5000);

@@ -86,10 +86,6 @@ impl Task {
     fn place(&self, id: TaskId) -> Place {
         (Reverse(self.priority), self.scheduled, id)
     }
-
-    fn is_due(&self, now: WallTime) -> bool {
-        rules::is_due(self.scheduled, self.created, self.dispatched, now)
-    }
 }
 
 impl Store for MemoryStore {
@@ -132,6 +128,12 @@ impl MemoryStore {
         let dispatched = running.filter_map(|task| task.dispatched).max();
         let ended = self.attempts.values().flatten().map(|attempt| attempt.ended).max();
         [created, dispatched, ended].into_iter().flatten().max().unwrap_or_default()
+    }
+
+    fn is_due(&self, id: TaskId, now: WallTime) -> bool {
+        let task = &self.tasks[&id];
+        let ended = self.attempts.get(&id).into_iter().flatten().map(|attempt| attempt.ended);
+        rules::is_due(task.scheduled, task.created, ended.chain(task.dispatched).max(), now)
     }
 
     fn next_expiry(&self, now: WallTime) -> Option<Duration> {

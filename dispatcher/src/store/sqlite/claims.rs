@@ -24,7 +24,8 @@ pub(super) const LEVEL: &str = "\
 pub(super) const DUE: &str = "\
     SELECT id, attempt, timeout_s, assigned_worker, timestamp_created, payload FROM tasks \
     WHERE status = 'pending' AND type = ?1 AND priority = ?2 AND timestamp_scheduled <= ?3 \
-    AND (timestamp_scheduled <= ?4 OR timestamp_scheduled = timestamp_created OR timestamp_dispatched > ?4) \
+    AND (timestamp_scheduled <= ?4 OR timestamp_scheduled = timestamp_created OR timestamp_dispatched > ?4 \
+        OR EXISTS (SELECT 1 FROM task_attempts WHERE task_id = tasks.id AND timestamp_ended > ?4)) \
     ORDER BY timestamp_scheduled, id LIMIT ?5";
 
 pub(super) const TAKE: &str = "\
