@@ -42,9 +42,12 @@ impl Machine {
     /// Why a new attempt is not started here, if it is not.
     fn objection(&mut self, now: Timestamp, task: &TaskObject) -> Option<Refusal> {
         if let Some(holder) = self.memory.holder_of(&(task.id, task.timestamp_created)).cloned() {
-            // The dispatcher has given the older attempt up, but it is here: one run serves both (R22).
-            self.send_result_again(now, &holder, None);
-            return Some(Refusal { reason: RejectReason::AlreadyRunning, holds: holder.lease().cloned() });
+            if !self.has_failed(&holder) {
+                // The dispatcher has given the older attempt up, but it is here: one run serves both (R22).
+                self.send_result_again(now, &holder, None);
+                return Some(Refusal { reason: RejectReason::AlreadyRunning, holds: holder.lease().cloned() });
+            }
+            self.withdraw_failure(now, &holder);
         }
         let reason = if self.draining {
             RejectReason::Draining

@@ -88,6 +88,21 @@ impl Machine {
         self.memory.settle(now, name);
     }
 
+    /// Whether an attempt has ended without a result, and its dispatcher has not answered that yet.
+    pub(super) fn has_failed(&self, name: &Name) -> bool {
+        let stage = self.memory.get(name).map(|attempt| &attempt.stage);
+        matches!(stage, Some(Stage::Unstored(_, returned)) if returned.result.is_none())
+    }
+
+    /// There is a newer attempt, so the dispatcher has stored this failure or wants it no more (R19).
+    pub(super) fn withdraw_failure(&mut self, now: Timestamp, name: &Name) {
+        if let Some(Stage::Unstored(id, _)) = self.memory.get(name).map(|attempt| &attempt.stage) {
+            let id = *id;
+            self.forget(id);
+            self.memory.settle(now, name);
+        }
+    }
+
     /// Nobody has answered in all that time. The lease stays remembered, so it is not run again here.
     pub(super) fn handle_result_silence(&mut self, now: Timestamp, name: &Name) {
         if name.lease().is_some() {

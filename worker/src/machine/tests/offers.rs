@@ -115,12 +115,26 @@ fn another_lease_for_a_task_that_is_here_is_told_which_one_it_runs_under() {
     let reject = rig.only().message;
     assert_eq!(reject["lease"], "lease-b");
     assert_eq!(reject["data"], json!({"task_id": 42, "reason": "already_running", "holds": "lease-a"}));
-    rig.end(run, failed());
+    rig.end(run, done());
     rig.take("");
     rig.tell(DISPATCHER, &task(42, "lease-c"));
     rig.pass(millis(0));
-    assert!(rig.started().is_empty(), "an unstored attempt is here too");
-    assert_eq!(rig.take("RESULT_RETURN")[0].message["lease"], "lease-a", "and its result leaves at once");
+    assert!(rig.started().is_empty(), "an unstored result is here too");
+    assert_eq!(rig.take("RESULT_RETURN")[0].message["lease"], "lease-a", "and leaves at once");
+}
+
+/// "Result stored" for a failure was lost, and the next attempt came to the same worker, which said that it was
+/// running the old one. The dispatcher took its word and waited for a whole lease.
+#[test]
+fn another_attempt_starts_where_the_last_one_has_failed() {
+    let mut rig = Rig::new();
+    let run = rig.start(42, "lease-a");
+    rig.end(run, failed());
+    rig.take("");
+    rig.start(42, "lease-b");
+    rig.pass(seconds(60));
+    let beats = rig.take("");
+    assert!(beats.iter().all(|sent| sent.message["lease"] != "lease-a"), "nobody wants the old failure: {beats:?}");
 }
 
 #[test]
