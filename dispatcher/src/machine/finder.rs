@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
+use rand_core::RngCore;
 use taskgrid_protocol::body::{Lookup, LookupReply, Since};
 use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::{Body, ErrorCode, Json, Message, RequestId, TaskType, Timestamp};
@@ -34,11 +35,13 @@ pub(super) struct Finder {
     follows_changes: bool,
     /// What is known of the changes.
     since: Since,
+    /// The `id` of the next question. Starts at a random number: an answer that comes late, to a dispatcher
+    /// that had this port before, must not be taken for an answer to this one.
     next_id: u64,
 }
 
 impl Finder {
-    pub(super) fn new(services: usize) -> Self {
+    pub(super) fn new(services: usize, rng: &mut impl RngCore) -> Self {
         assert!(services > 0, "a dispatcher has at least one name service");
         Self {
             services,
@@ -47,7 +50,8 @@ impl Finder {
             waiting: VecDeque::new(),
             follows_changes: false,
             since: Since::default(),
-            next_id: 1,
+            // 53 bits pass through the numbers of any language.
+            next_id: rng.next_u64() >> 11,
         }
     }
 }

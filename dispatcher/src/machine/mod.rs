@@ -171,9 +171,9 @@ pub struct Machine {
 
 impl Machine {
     /// A dispatcher over a table in the state `opened`. `rng` must be unpredictable: leases come from it.
-    pub fn new(now: Timestamp, config: Config, opened: Opened, rng: ChaCha12Rng) -> Self {
+    pub fn new(now: Timestamp, config: Config, opened: Opened, mut rng: ChaCha12Rng) -> Self {
         let mut machine = Self {
-            finder: Finder::new(config.nameservices.len()),
+            finder: Finder::new(config.nameservices.len(), &mut rng),
             config,
             rng,
             started: now,

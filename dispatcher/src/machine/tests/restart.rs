@@ -26,6 +26,23 @@ fn each_type_with_pending_tasks_is_looked_up_anew() {
     assert_eq!(grid.tasks(WORKER).len(), 4);
 }
 
+/// A name service that had been paused answered the questions of a dispatcher and of its successor, which had
+/// the same numbers. The successor took "nothing has changed" for its own, and knew of no worker until one changed.
+#[test]
+fn an_answer_to_a_predecessor_is_not_taken() {
+    let mut grid = Grid::new();
+    grid.worker(WORKER, &["reverse"], 1);
+    grid.take(NAMESERVICE);
+    grid.nameservice_up = false;
+    grid.advance(Duration::from_secs(10));
+    let mut late = grid.lookups();
+    let mut grid = grid.restart();
+    grid.advance(Duration::from_secs(1));
+    let own = grid.lookups();
+    late.retain(|question| own.iter().any(|other| other["id"] == question["id"]));
+    assert_eq!(late, Vec::<Value>::new(), "questions of a predecessor have numbers of their own");
+}
+
 #[test]
 fn a_running_attempt_is_left_to_its_worker_for_one_lease() {
     let mut grid = Grid::new();
