@@ -193,7 +193,8 @@ impl Roster {
 
     fn is_same_process(&self, key: WorkerKey, kind: &Kind) -> bool {
         self.workers.get(&key).is_some_and(|worker| match &worker.kind {
-            Kind::Unheard => matches!(kind, Kind::Leasing(_)),
+            // One that has said that it stops is followed by another, which does not.
+            Kind::Unheard => !worker.draining && matches!(kind, Kind::Leasing(_)),
             known => known == kind,
         })
     }

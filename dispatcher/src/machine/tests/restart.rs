@@ -43,6 +43,24 @@ fn an_answer_to_a_predecessor_is_not_taken() {
     assert_eq!(late, Vec::<Value>::new(), "questions of a predecessor have numbers of their own");
 }
 
+/// A restarted dispatcher heard from a worker's old process that it stops, and from the name service of the new
+/// one at the same address. It took them for one, and gave the new process no task as long as it ran.
+#[test]
+fn a_worker_that_was_restarted_too_gets_tasks() {
+    let mut grid = Grid::new();
+    grid.worker(WORKER, &["reverse"], 1);
+    grid.post("x");
+    let task = grid.task(WORKER);
+    grid.deregister(WORKER);
+    let mut grid = grid.restart();
+    let beat = json!({"leases": [{"task_id": 1, "lease": task["lease"]}], "draining": true});
+    grid.send(WORKER, json!({"type": "TASK_HEARTBEAT", "id": 1, "data": beat}));
+    grid.register(json!({"address": WORKER, "types": ["reverse"], "capacity": 1, "instance": "the next one"}));
+    grid.take(WORKER);
+    let id = grid.post("y");
+    assert_eq!(grid.task(WORKER)["data"]["id"], id);
+}
+
 #[test]
 fn a_running_attempt_is_left_to_its_worker_for_one_lease() {
     let mut grid = Grid::new();
