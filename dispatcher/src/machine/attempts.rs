@@ -120,7 +120,7 @@ impl Machine {
     /// worker, which is asked again at once if it understands leases (R26).
     pub(super) fn recover(&mut self, now: Timestamp, running: Running) {
         let worker = self.roster.recover(&running.worker, running.lease.is_none());
-        self.types.admit(&running.task_type);
+        self.admit_type(now, &running.task_type);
         self.roster.take_slot(now, worker);
         let stage = if running.lease.is_some() { Stage::Unsent } else { Stage::Sent(now) };
         // Also for a plain worker: its results are known by the host that they come from.

@@ -57,7 +57,17 @@ impl Finder {
 }
 
 impl Machine {
-    /// A type has tasks: its workers are looked up, unless they have been; then the changes tell.
+    /// A type has tasks, or will have: it is remembered, and its workers are looked up. `false`: there are too many
+    /// types.
+    pub(super) fn admit_type(&mut self, now: Timestamp, task_type: &TaskType) -> bool {
+        let is_admitted = self.types.admit(task_type);
+        if is_admitted {
+            self.want_workers(now, task_type);
+        }
+        is_admitted
+    }
+
+    /// The workers of a type are looked up, unless they have been; then the changes tell.
     pub(super) fn want_workers(&mut self, now: Timestamp, task_type: &TaskType) {
         let Some(state) = self.types.get_mut(task_type) else { return };
         if state.workers().is_empty() {

@@ -29,10 +29,9 @@ impl Machine {
         if !self.open.takes_inserts() {
             return self.reply_overloaded(&reply_to, "too many new tasks wait to be stored");
         }
-        if !self.types.admit(&post.task_type) {
+        if !self.admit_type(now, &post.task_type) {
             return self.reply_overloaded(&reply_to, "too many different task types have pending tasks");
         }
-        self.want_workers(now, &post.task_type);
         self.insert(now, reply_to, post);
     }
 

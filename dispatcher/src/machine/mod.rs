@@ -237,9 +237,8 @@ impl Machine {
     }
 
     fn handle_added(&mut self, now: Timestamp, task_type: &TaskType) {
-        if self.types.admit(task_type) {
+        if self.admit_type(now, task_type) {
             self.types.added(task_type);
-            self.want_workers(now, task_type);
         }
     }
 

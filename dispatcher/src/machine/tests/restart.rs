@@ -61,6 +61,23 @@ fn a_worker_that_was_restarted_too_gets_tasks() {
     assert_eq!(grid.task(WORKER)["data"]["id"], id);
 }
 
+/// The workers of a type were looked up for its new tasks only. A failed task that somebody retried after a
+/// restart stayed pending until another one of its type was posted.
+#[test]
+fn a_retried_task_runs_though_its_type_is_new_to_the_dispatcher() {
+    let mut grid = Grid::new();
+    grid.worker(WORKER, &["reverse"], 1);
+    let id = grid.post("x");
+    let task = grid.task(WORKER);
+    grid.return_result(WORKER, &task, json!({"error": {"code": "BAD", "message": "no", "retry": false}}));
+    let mut grid = grid.restart();
+    grid.advance(Duration::from_secs(5));
+    let order = json!({"type": "RETRY_TASK", "data": {"task_id": id}});
+    let reply = grid.ask(CLIENT, order);
+    assert_eq!(reply["status"], "pending", "{reply}");
+    assert_eq!(grid.task(WORKER)["data"]["id"], id);
+}
+
 #[test]
 fn a_running_attempt_is_left_to_its_worker_for_one_lease() {
     let mut grid = Grid::new();
