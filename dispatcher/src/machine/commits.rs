@@ -1,6 +1,7 @@
 //! What came of a batch: replies leave, attempts begin and end.
 
 use taskgrid_protocol::body::{OrderReply, PostReply, ResultReply, Status, Stored};
+use taskgrid_protocol::error::TaskError;
 use taskgrid_protocol::{ErrorCode, ErrorReply, Lease, ReplyTo, TaskId, Timestamp};
 
 use super::batch::{Hung, Posted};
@@ -10,8 +11,8 @@ use super::roster::WorkerKey;
 use super::waiters::empty_reply;
 use super::{Alarm, Machine};
 use crate::store::{
-    Batch, Cancelled, Claimed, Ended, Finish, Finished, Insert, Inserted, Outcomes, Proof, Query, Release, Released,
-    Retried, Running,
+    Batch, Cancelled, Claimed, Ended, Finish, Finished, Insert, Inserted, Outcome, Outcomes, Proof, Query, Release,
+    Released, Retried, Running,
 };
 
 impl Machine {
@@ -69,6 +70,7 @@ impl Machine {
             Finished::Late => {
                 self.reply(reply_to, &stored(true));
                 self.forget_if_current(now, finish);
+                self.end_if_adopted(finish);
             }
             Finished::LeaseUnknown => {
                 self.reply_error(reply_to, ErrorCode::LeaseUnknown, "this lease was never issued for this task");
@@ -91,6 +93,18 @@ impl Machine {
         let Proof::Lease(lease) = &finish.proof else { return };
         if self.attempts.get(finish.task).is_some_and(|attempt| attempt.lease.as_ref() == Some(lease)) {
             self.forget_attempt(now, finish.task);
+        }
+    }
+
+    /// The older run that stood for an attempt (R22) has ended, and its result does not count, since it began before
+    /// a RETRY_TASK. So the task still has to run.
+    fn end_if_adopted(&mut self, finish: &Finish) {
+        let Proof::Lease(lease) = &finish.proof else { return };
+        let attempt = self.attempts.get(finish.task);
+        if attempt.is_some_and(|attempt| attempt.also_known_as.as_ref() == Some(lease)) {
+            let message = "the older run that stood for this attempt began before the task was retried";
+            let error = TaskError { code: "RELEASED".to_owned(), message: message.to_owned() };
+            self.end_attempt(finish.task, Outcome::Released, error, false, Some(std::time::Duration::ZERO));
         }
     }
 

@@ -160,6 +160,27 @@ fn an_attempt_that_still_runs_is_adopted() {
     assert_eq!(grid.status_of(id), "done");
 }
 
+/// What a run from before RETRY_TASK brings does not count any more, also when it stands for a newer attempt.
+/// Nobody noticed, and the task waited for a whole lease.
+#[test]
+fn an_adopted_run_that_comes_to_nothing_makes_room() {
+    let mut grid = Grid::new();
+    grid.worker(WORKER, &["reverse"], 1);
+    let id = grid.post("x");
+    let first = grid.task(WORKER);
+    for order in ["CANCEL_TASK", "RETRY_TASK"] {
+        grid.ask(CLIENT, json!({"type": order, "data": {"task_id": id}}));
+    }
+    let second = grid.task(WORKER);
+    let reject = json!({"reason": "already_running", "holds": first["lease"]});
+    grid.send(WORKER, about("TASK_REJECT", &second, reject));
+    grid.send(WORKER, about("RESULT_RETURN", &first, json!({"result": "y"})));
+    let third = grid.task(WORKER);
+    assert_eq!((&third["data"]["id"], &third["attempt"]), (&second["data"]["id"], &second["attempt"]));
+    grid.return_result(WORKER, &third, json!({"result": "z"}));
+    assert_eq!(grid.result_of(id)["result"], "z");
+}
+
 /// R24: the dispatcher ends an attempt that its worker does not.
 #[test]
 fn a_handler_that_its_worker_does_not_stop_times_out() {

@@ -32,6 +32,9 @@ impl MemoryStore {
         if left().any(|(_, _, id)| self.is_due(*id, clock.now)) {
             return Rest::Ready;
         }
-        left().map(|(_, scheduled, _)| *scheduled).min().map_or(Rest::Empty, |first| Rest::DueIn(first.since(clock.now)))
+        left()
+            .map(|(_, scheduled, _)| *scheduled)
+            .min()
+            .map_or(Rest::Empty, |first| Rest::DueIn(first.since(clock.now)))
     }
 }
