@@ -54,6 +54,8 @@ pub(super) const REPORT_VALID_FOR: Duration = Duration::from_secs(1);
 /// A worker that was busy and did not say for how long.
 pub(super) const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
+/// A worker that stops. The grace of its handlers is 25 s, and after it the worker is gone.
+pub(super) const DRAINING_PAUSE: Duration = Duration::from_secs(30);
 /// After this much silence a plain worker is offered another task (R15).
 pub(super) const PLAIN_SLOT_FREE_AFTER: Duration = Duration::from_secs(30);
 

@@ -11,8 +11,8 @@ use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::limits::{ERROR_CODE_MAX, ERROR_MESSAGE_MAX, VALUE_MAX};
 use taskgrid_protocol::{Body, ErrorCode, Lease, Message, ReplyTo, Resolved, TaskId, Timestamp};
 
-use super::limits::{BUSY_PAUSE, PARKED_MAX, RESOLVE_AGAIN_AFTER};
-use super::roster::Kind;
+use super::limits::{BUSY_PAUSE, DRAINING_PAUSE, PARKED_MAX, RESOLVE_AGAIN_AFTER};
+use super::roster::{Kind, WorkerKey};
 use super::{Alarm, Machine, Sending};
 use crate::store::{End, Finish, Outcome, Proof};
 
@@ -129,7 +129,7 @@ impl Machine {
                 let until = self.roster.report_busy(now, worker, pause);
                 self.wake_worker_at(worker, until);
             }
-            RejectReason::Draining => self.roster.report_draining(now, worker),
+            RejectReason::Draining => self.note_draining(now, worker),
             RejectReason::UnknownType => {
                 let changes = self.roster.unregister(now, &address, std::slice::from_ref(&task_type));
                 self.apply(now, changes);
@@ -147,6 +147,13 @@ impl Machine {
         self.end_attempt(task, Outcome::Rejected, error, false, retry);
     }
 
+    /// A worker that stops takes no task and will soon be gone from the name service. If it is not, then a process
+    /// before it has said so, in a datagram that was long under way.
+    fn note_draining(&mut self, now: Timestamp, worker: WorkerKey) {
+        let until = self.roster.report_busy(now, worker, DRAINING_PAUSE);
+        self.wake_worker_at(worker, until);
+    }
+
     /// TASK_HEARTBEAT: renews the leases that are current (R16, R17).
     pub(super) fn handle_heartbeat(&mut self, now: Timestamp, reply_to: &ReplyTo, heartbeat: &TaskHeartbeat) {
         let mut reply = HeartbeatReply::default();
@@ -154,7 +161,7 @@ impl Machine {
             let current = self.attempts.get(beat.task_id).filter(|attempt| attempt.is_under(&beat.lease));
             let worker = current.map(|attempt| attempt.worker);
             if let (Some(worker), true) = (worker, heartbeat.draining) {
-                self.roster.report_draining(now, worker);
+                self.note_draining(now, worker);
             }
             if self.outbox.contains(&Sending::Cancel(beat.task_id, beat.lease.clone())) {
                 reply.cancel.push(beat.lease.clone());

@@ -49,10 +49,8 @@ pub(super) struct Worker {
     /// Slots that it says are taken by others, and until when that is believed.
     held: u32,
     held_until: Timestamp,
-    /// It was busy: nothing is offered before then.
+    /// It was busy, or stopping: nothing is offered before then.
     busy_until: Timestamp,
-    /// It takes no further tasks.
-    pub(super) draining: bool,
     /// The host, once known, for results that come without a lease.
     pub(super) ip: Option<IpAddr>,
     /// A restarted name service has not named it yet, since then.
@@ -62,7 +60,7 @@ pub(super) struct Worker {
 impl Worker {
     /// How many more tasks it may be given: the smaller of its own count and ours.
     fn available(&self, now: Timestamp) -> u32 {
-        if self.draining || self.types.is_empty() || now < self.busy_until {
+        if self.types.is_empty() || now < self.busy_until {
             return 0;
         }
         let held = if now < self.held_until { self.held } else { 0 };
@@ -151,7 +149,6 @@ impl Roster {
             held: 0,
             held_until: Timestamp::ZERO,
             busy_until: Timestamp::ZERO,
-            draining: false,
             ip,
             unconfirmed_since: None,
         };
@@ -178,6 +175,10 @@ impl Roster {
         let worker = self.workers.get_mut(&key).expect("the key was just found or made");
         let announced = entry.max_datagram.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         worker.max_datagram = announced.unwrap_or_else(|| usual_datagram(&kind));
+        if worker.kind == Kind::Unheard {
+            // That it was busy or stopping may have been said by a process before this one.
+            worker.busy_until = Timestamp::ZERO;
+        }
         worker.kind = kind;
         worker.capacity = entry.capacity.clamp(1, CAPACITY_MAX);
         worker.batch = entry.batch;
@@ -193,8 +194,7 @@ impl Roster {
 
     fn is_same_process(&self, key: WorkerKey, kind: &Kind) -> bool {
         self.workers.get(&key).is_some_and(|worker| match &worker.kind {
-            // One that has said that it stops is followed by another, which does not.
-            Kind::Unheard => !worker.draining && matches!(kind, Kind::Leasing(_)),
+            Kind::Unheard => matches!(kind, Kind::Leasing(_)),
             known => known == kind,
         })
     }
@@ -285,13 +285,6 @@ impl Roster {
             self.refresh(now, key);
         }
         until
-    }
-
-    pub(super) fn report_draining(&mut self, now: Timestamp, key: WorkerKey) {
-        if let Some(worker) = self.workers.get_mut(&key) {
-            worker.draining = true;
-            self.refresh(now, key);
-        }
     }
 
     /// Brings `free` in line with the worker, and forgets one that is of no use any more.

@@ -181,6 +181,21 @@ fn an_adopted_run_that_comes_to_nothing_makes_room() {
     assert_eq!(grid.result_of(id)["result"], "z");
 }
 
+/// "I am stopping" was long under way and came when the worker's next process had registered. That one was taken
+/// for it, and got no task as long as it ran.
+#[test]
+fn a_worker_that_said_to_be_stopping_and_stays_gets_tasks_again() {
+    let mut grid = Grid::new();
+    grid.worker(WORKER, &["reverse"], 1);
+    let id = grid.post("x");
+    let task = grid.task(WORKER);
+    grid.send(WORKER, about("TASK_REJECT", &task, json!({"reason": "draining"})));
+    grid.advance(Duration::from_secs(25));
+    assert!(grid.tasks(WORKER).is_empty());
+    grid.advance(Duration::from_secs(10));
+    assert_eq!(grid.task(WORKER)["data"]["id"], id);
+}
+
 /// R24: the dispatcher ends an attempt that its worker does not.
 #[test]
 fn a_handler_that_its_worker_does_not_stop_times_out() {

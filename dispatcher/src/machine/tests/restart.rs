@@ -55,7 +55,7 @@ fn a_worker_that_was_restarted_too_gets_tasks() {
     let mut grid = grid.restart();
     let beat = json!({"leases": [{"task_id": 1, "lease": task["lease"]}], "draining": true});
     grid.send(WORKER, json!({"type": "TASK_HEARTBEAT", "id": 1, "data": beat}));
-    grid.register(json!({"address": WORKER, "types": ["reverse"], "capacity": 1, "instance": "the next one"}));
+    grid.register(json!({"address": WORKER, "types": ["reverse"], "capacity": 2, "instance": "the next one"}));
     grid.take(WORKER);
     let id = grid.post("y");
     assert_eq!(grid.task(WORKER)["data"]["id"], id);
