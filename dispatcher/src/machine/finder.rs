@@ -13,7 +13,7 @@ use super::roster::Registered;
 use super::{Alarm, Machine, Sending};
 
 /// A question to the name service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Question {
     /// Who serves this type?
     Workers(TaskType),
@@ -35,6 +35,8 @@ pub(super) struct Finder {
     follows_changes: bool,
     /// What is known of the changes.
     since: Since,
+    /// The next question for changes begins anew.
+    lists_again: bool,
     /// The `id` of the next question. Starts at a random number: an answer that comes late, to a dispatcher
     /// that had this port before, must not be taken for an answer to this one.
     next_id: u64,
@@ -50,6 +52,7 @@ impl Finder {
             waiting: VecDeque::new(),
             follows_changes: false,
             since: Since::default(),
+            lists_again: false,
             // 53 bits pass through the numbers of any language.
             next_id: rng.next_u64() >> 11,
         }
@@ -111,6 +114,9 @@ impl Machine {
                 return self.timers.set_earlier(Alarm::Feed, now + FEED_HUNGRY);
             };
             let Some(question) = self.finder.waiting.pop_front() else { return };
+            if question == Question::Changes && std::mem::take(&mut self.finder.lists_again) {
+                self.finder.since = Since::default();
+            }
             let id = self.finder.next_id;
             self.finder.next_id += 1;
             let lookup = match &question {
@@ -161,6 +167,15 @@ impl Machine {
             return;
         }
         state.looked_up = true;
+        let known = self.finder.since;
+        if reply.epoch == known.epoch && reply.version < known.version {
+            // It was long under way. The changes, which are of all types, have told more since.
+            return;
+        }
+        if reply.epoch != known.epoch && known != Since::default() {
+            // Of another name service, or another run. Nobody can say whether it is older, so all is listed again.
+            self.finder.lists_again = true;
+        }
         for entry in &reply.workers {
             let changes = self.roster.register(now, entry, std::slice::from_ref(task_type));
             self.apply(now, changes);

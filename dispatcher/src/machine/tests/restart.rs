@@ -78,6 +78,25 @@ fn a_retried_task_runs_though_its_type_is_new_to_the_dispatcher() {
     assert_eq!(grid.task(WORKER)["data"]["id"], id);
 }
 
+/// An answer about one type was long under way and named a worker's old process, when the changes had told of the
+/// new one already. The old one took its place, and other types had no worker until something changed.
+#[test]
+fn an_answer_that_is_older_than_what_is_known_changes_nothing() {
+    let mut grid = Grid::new();
+    grid.worker(WORKER, &["a", "b"], 8);
+    grid.lookups();
+    grid.nameservice_up = false;
+    let post = |task_type| json!({"type": "POST_TASK", "data": {"type": task_type, "payload": 1}});
+    grid.ask(CLIENT, post("b"));
+    let question = grid.lookups().into_iter().find(|lookup| lookup["data"]["type"] == "b").unwrap();
+    let worker = json!({"address": WORKER, "capacity": 8, "instance": "an older one"});
+    let data = json!({"workers": [worker], "count": 1, "epoch": 1, "version": 1});
+    grid.send(NAMESERVICE, json!({"type": "RESPONSE", "id": question["id"], "data": data}));
+    grid.tasks(WORKER);
+    let id = grid.ask(CLIENT, post("a"))["task_id"].clone();
+    assert_eq!(grid.task(WORKER)["data"]["id"], id);
+}
+
 #[test]
 fn a_running_attempt_is_left_to_its_worker_for_one_lease() {
     let mut grid = Grid::new();
