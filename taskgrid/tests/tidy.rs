@@ -16,6 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("worker", &["protocol", "runtime"]),
     ("client", &["protocol", "runtime"]),
     ("taskgrid", &["protocol", "runtime", "dispatcher", "nameservice", "worker", "client"]),
+    ("sim", &["protocol", "dispatcher", "nameservice", "worker", "client"]),
 ];
 
 /// What a machine is told or asks for as an effect, and never does itself.

@@ -1,0 +1,60 @@
+//! Mistakes of a worker.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use taskgrid_protocol::body::{AckState, TaskAck};
+use taskgrid_protocol::{Beside, Body, Lease, Message, Node, TaskId, Timestamp, Transmit};
+use taskgrid_worker::machine::{Effect, Event};
+
+use super::WorkerNode;
+
+/// Remembers tasks, not leases.
+pub(super) struct ByTask {
+    inner: WorkerNode,
+    seen: BTreeMap<TaskId, Lease>,
+    transmits: VecDeque<Transmit>,
+}
+
+impl ByTask {
+    pub(super) fn new(inner: WorkerNode) -> Self {
+        Self { inner, seen: BTreeMap::new(), transmits: VecDeque::new() }
+    }
+}
+
+impl Node for ByTask {
+    type Event = Event;
+    type Effect = Effect;
+
+    fn handle_datagram(&mut self, now: Timestamp, from: SocketAddr, message: Message) {
+        if let (Body::Task(task), Some(lease)) = (&message.body, &message.beside.lease) {
+            let first = self.seen.entry(task.id).or_insert_with(|| lease.clone());
+            if first != lease {
+                let ack = Body::TaskAck(TaskAck { task_id: task.id, state: AckState::Done });
+                let beside = Beside { lease: Some(lease.clone()), ..Beside::default() };
+                return self.transmits.push_back(Message::new(beside, ack).transmit(from, false));
+            }
+        }
+        self.inner.handle_datagram(now, from, message);
+    }
+
+    fn handle_event(&mut self, now: Timestamp, event: Event) {
+        self.inner.handle_event(now, event);
+    }
+
+    fn handle_timeout(&mut self, now: Timestamp) {
+        self.inner.handle_timeout(now);
+    }
+
+    fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front().or_else(|| self.inner.poll_transmit())
+    }
+
+    fn poll_effect(&mut self, now: Timestamp) -> Option<Effect> {
+        self.inner.poll_effect(now)
+    }
+
+    fn poll_timeout(&self) -> Option<Timestamp> {
+        self.inner.poll_timeout()
+    }
+}
