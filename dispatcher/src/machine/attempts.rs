@@ -1,22 +1,19 @@
-//! Attempts that are running: handing them over, keeping them, ending them.
+//! Attempts that are running: handing them over and keeping them.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand_core::RngCore;
-use taskgrid_protocol::body::{Status, TaskCancel, TaskObject};
+use taskgrid_protocol::body::{Status, TaskObject};
 use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::{Beside, Body, Lease, Message, Resolved, TaskId, TaskType, Timestamp};
 
-use super::limits::{
-    BACKOFF_FIRST, BACKOFF_MAX, PLAIN_SLOT_FREE_AFTER, RESOLVE_AGAIN_AFTER, TASK_RESEND_MAX, TIMEOUT_MARGIN,
-};
+use super::limits::{PLAIN_SLOT_FREE_AFTER, RESOLVE_AGAIN_AFTER, TASK_RESEND_MAX, TIMEOUT_MARGIN};
 use super::roster::{Kind, WorkerKey};
 use super::{Alarm, Machine, Sending};
-use crate::store::{Outcome, Release, Running};
+use crate::store::{Outcome, Running};
 
 /// How far the hand-over of an attempt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,13 +38,13 @@ pub(super) struct Attempt {
     pub(super) also_known_as: Option<Lease>,
     pub(super) worker: WorkerKey,
     pub(super) address: Arc<str>,
-    stage: Stage,
+    pub(super) stage: Stage,
     /// Needed for TASK until the worker has it.
     task: Option<Box<Running>>,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     lease_until: Timestamp,
     /// Whether it counts among its worker's used slots.
-    holds_slot: bool,
+    pub(super) holds_slot: bool,
     /// Its end is in a batch.
     pub(super) ending: bool,
 }
@@ -108,7 +105,7 @@ impl Attempts {
         assert!(before.is_none(), "task {task} was handed over while it was running");
     }
 
-    fn remove(&mut self, task: TaskId) -> Option<Attempt> {
+    pub(super) fn remove(&mut self, task: TaskId) -> Option<Attempt> {
         let attempt = self.by_task.remove(&task)?;
         self.by_worker.remove(&(attempt.worker, task));
         Some(attempt)
@@ -248,125 +245,6 @@ impl Machine {
             self.send_task(now, task);
             self.set_attempt_alarm(now, task);
         }
-    }
-
-    fn handle_timed_out(&mut self, now: Timestamp, task: TaskId) {
-        let Some(attempt) = self.attempts.get(task) else { return };
-        let error = TaskError {
-            code: task_code::TIMEOUT.to_owned(),
-            message: format!("the attempt at {} took longer than {} s", attempt.address, attempt.timeout.as_secs()),
-        };
-        let retry = self.backoff(attempt.number);
-        self.cancel_at_worker(now, task);
-        self.end_attempt(task, Outcome::Timeout, error, true, Some(retry));
-    }
-
-    /// Nothing was heard of an attempt for a whole lease (R14, R17, R25).
-    fn handle_lease_lost(&mut self, task: TaskId) {
-        let Some(attempt) = self.attempts.get(task) else { return };
-        let alive = self.roster.get(attempt.worker).is_some_and(super::roster::Worker::is_registered);
-        let acknowledged = matches!(attempt.stage, Stage::Acknowledged(_));
-        let plain = attempt.lease.is_none();
-        // Silent here and at the name service, or replaced: the process is gone. Silent here alone, it may
-        // be a partition, which must not look like poison.
-        let lost = !alive && !plain;
-        let charged = acknowledged || plain || lost;
-        let (outcome, code) = if lost {
-            (Outcome::WorkerLost, task_code::WORKER_LOST)
-        } else {
-            (Outcome::LeaseLost, task_code::LEASE_LOST)
-        };
-        let message = format!("nothing was heard of the attempt at {} for a whole lease", attempt.address);
-        let retry = if charged { self.backoff(attempt.number) } else { Duration::ZERO };
-        let error = TaskError { code: code.to_owned(), message };
-        self.end_attempt(task, outcome, error, charged, Some(retry));
-    }
-
-    /// The registration of a plain worker has ended, and with it the only sign of life that it gives.
-    pub(super) fn end_plain_attempts(&mut self, worker: WorkerKey) {
-        let tasks: Vec<TaskId> = self.attempts.at(worker).collect();
-        for task in tasks {
-            let Some(attempt) = self.attempts.get(task) else { continue };
-            if attempt.lease.is_none() && !attempt.ending {
-                let message = format!("worker {} is no longer registered", attempt.address);
-                let retry = self.backoff(attempt.number);
-                let error = TaskError { code: task_code::LEASE_LOST.to_owned(), message };
-                self.end_attempt(task, Outcome::LeaseLost, error, true, Some(retry));
-            }
-        }
-    }
-
-    /// Puts the end of an attempt into the open batch.
-    pub(super) fn end_attempt(
-        &mut self,
-        task: TaskId,
-        outcome: Outcome,
-        error: TaskError,
-        charged: bool,
-        retry: Option<Duration>,
-    ) {
-        let Some(attempt) = self.attempts.get_mut(task) else { return };
-        if attempt.ending {
-            return;
-        }
-        attempt.ending = true;
-        self.outbox.forget(&Sending::Task(task));
-        self.timers.cancel(&Alarm::Attempt(task));
-        let release =
-            Release { task, lease: attempt.lease.clone(), attempt: attempt.number, outcome, error, charged, retry };
-        self.open.release(release);
-    }
-
-    /// The attempt is no longer current, by a commit: it is forgotten, and its slot is free.
-    pub(super) fn forget_attempt(&mut self, now: Timestamp, task: TaskId) -> Option<Attempt> {
-        self.release_slot(now, task);
-        let attempt = self.attempts.remove(task)?;
-        self.outbox.forget(&Sending::Task(task));
-        self.timers.cancel(&Alarm::Attempt(task));
-        Some(attempt)
-    }
-
-    fn release_slot(&mut self, now: Timestamp, task: TaskId) {
-        if let Some(attempt) = self.attempts.get_mut(task)
-            && attempt.holds_slot
-        {
-            attempt.holds_slot = false;
-            let worker = attempt.worker;
-            self.roster.free_slot(now, worker);
-        }
-    }
-
-    /// Tells the worker of a leased attempt to stop it, until it answers; for one lease, after which a
-    /// worker that lives has heard it from the answer to a heartbeat.
-    pub(super) fn cancel_at_worker(&mut self, now: Timestamp, task: TaskId) {
-        let Some(attempt) = self.attempts.get(task) else { return };
-        let address = attempt.address.clone();
-        let leases = attempt.leases();
-        self.send_cancels(now, task, &address, leases);
-    }
-
-    pub(super) fn send_cancels(
-        &mut self,
-        now: Timestamp,
-        task: TaskId,
-        address: &str,
-        leases: impl Iterator<Item = Lease>,
-    ) {
-        let Some(addr) = self.resolver.resolve(now, address).any() else { return };
-        for lease in leases {
-            let beside = Beside { lease: Some(lease.clone()), ..Beside::default() };
-            let body = Body::TaskCancel(TaskCancel { task_id: task, unless_started: false });
-            let transmit = Message::new(beside, body).transmit(addr, false);
-            let patience = Patience::until(now + self.config.lease);
-            let first = self.outbox.put(now, Sending::Cancel(task, lease), transmit, patience);
-            self.transmits.push_back(first);
-        }
-    }
-
-    /// How long to wait before the attempt after the `number`-th (R25).
-    pub(super) fn backoff(&mut self, number: u32) -> Duration {
-        let doubled = BACKOFF_FIRST.saturating_mul(1 << number.saturating_sub(1).min(20));
-        doubled.min(BACKOFF_MAX).mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX))
     }
 
     pub(super) fn is_plain(&self, worker: WorkerKey) -> bool {

@@ -7,6 +7,7 @@
 mod attempts;
 mod batch;
 mod commits;
+mod ends;
 mod finder;
 mod intake;
 mod limits;
