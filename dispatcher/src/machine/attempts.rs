@@ -10,7 +10,7 @@ use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::{Beside, Body, Lease, Message, Resolved, TaskId, TaskType, Timestamp};
 
-use super::limits::{PLAIN_SLOT_FREE_AFTER, RESOLVE_AGAIN_AFTER, TASK_RESEND_MAX, TIMEOUT_MARGIN};
+use super::limits::{LOOK_AGAIN_AFTER, PLAIN_SLOT_FREE_AFTER, SILENT_AFTER, TASK_RESEND_MAX, TIMEOUT_MARGIN};
 use super::roster::{Kind, WorkerKey};
 use super::{Alarm, Machine, Sending};
 use crate::store::{Outcome, Running};
@@ -63,6 +63,14 @@ impl Attempt {
     fn timeout_at(&self) -> Option<Timestamp> {
         match (self.stage, &self.lease) {
             (Stage::Acknowledged(at), Some(_)) | (Stage::Sent(at), None) => Some(at + self.timeout + TIMEOUT_MARGIN),
+            _ => None,
+        }
+    }
+
+    /// When a worker that has not answered its TASK counts as silent (R13).
+    pub(super) fn silent_at(&self) -> Option<Timestamp> {
+        match (self.stage, &self.lease) {
+            (Stage::Sent(at), Some(_)) => Some(at + SILENT_AFTER),
             _ => None,
         }
     }
@@ -192,8 +200,9 @@ impl Machine {
         let moved = self.roster.get_mut(worker).is_some_and(|worker| worker.ip.replace(addr.ip()) != Some(addr.ip()));
         let waiting: Vec<TaskId> = self.attempts.at(worker).collect();
         for task in waiting {
-            if moved && self.outbox.contains(&Sending::Task(task)) {
+            if moved {
                 self.outbox.redirect(now, &Sending::Task(task), addr);
+                self.outbox.redirect(now, &Sending::Revoke(task), addr);
             }
             self.send_task(now, task);
             self.set_attempt_alarm(now, task);
@@ -209,6 +218,7 @@ impl Machine {
             attempt.stage = Stage::Acknowledged(now);
             attempt.task = None;
             self.outbox.answered(now, &Sending::Task(task));
+            self.outbox.answered(now, &Sending::Revoke(task));
             self.set_attempt_alarm(now, task);
         }
     }
@@ -216,11 +226,13 @@ impl Machine {
     /// Only ever set earlier than needed: renewing a lease moves no alarm, the alarm looks at the lease.
     fn set_attempt_alarm(&mut self, now: Timestamp, task: TaskId) {
         let Some(attempt) = self.attempts.get(task) else { return };
-        let looks_again = matches!(attempt.stage, Stage::Unsent | Stage::Sent(_)) && attempt.lease.is_some()
+        let unanswered = matches!(attempt.stage, Stage::Unsent | Stage::Sent(_)) && attempt.lease.is_some()
             || attempt.stage == Stage::Unsent;
         let is_name = attempt.address.parse::<std::net::SocketAddr>().is_err();
-        let resolve_at = (looks_again && is_name).then_some(now + RESOLVE_AGAIN_AFTER);
-        let next = [Some(attempt.lease_until), attempt.timeout_at(), attempt.slot_until(), resolve_at];
+        let resolve_at = (unanswered && is_name).then_some(now + LOOK_AGAIN_AFTER);
+        let ask_at = attempt.silent_at().filter(|_| !self.outbox.contains(&Sending::Revoke(task)));
+        let ask_at = ask_at.map(|at| at.max(now + LOOK_AGAIN_AFTER));
+        let next = [Some(attempt.lease_until), attempt.timeout_at(), attempt.slot_until(), resolve_at, ask_at];
         if let Some(at) = next.into_iter().flatten().min() {
             self.timers.set(Alarm::Attempt(task), at);
         }
@@ -243,6 +255,7 @@ impl Machine {
             let address = attempt.address.clone();
             self.resolver.resolve(now, &address);
             self.send_task(now, task);
+            self.ask_if_silent(now, task);
             self.set_attempt_alarm(now, task);
         }
     }

@@ -76,6 +76,7 @@ impl Machine {
         }
         attempt.ending = true;
         self.outbox.forget(&Sending::Task(task));
+        self.outbox.forget(&Sending::Revoke(task));
         self.timers.cancel(&Alarm::Attempt(task));
         let release =
             Release { task, lease: attempt.lease.clone(), attempt: attempt.number, outcome, error, charged, retry };
@@ -87,6 +88,7 @@ impl Machine {
         self.release_slot(now, task);
         let attempt = self.attempts.remove(task)?;
         self.outbox.forget(&Sending::Task(task));
+        self.outbox.forget(&Sending::Revoke(task));
         self.timers.cancel(&Alarm::Attempt(task));
         Some(attempt)
     }

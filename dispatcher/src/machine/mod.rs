@@ -14,6 +14,7 @@ mod limits;
 mod placement;
 mod queries;
 mod results;
+mod revoke;
 mod roster;
 #[cfg(test)]
 mod tests;
@@ -119,6 +120,8 @@ enum Sending {
     Question(u64),
     /// The TASK of the current attempt.
     Task(TaskId),
+    /// The question whether the current attempt has started, and the wish that it does not.
+    Revoke(TaskId),
     /// A TASK_CANCEL.
     Cancel(TaskId, Lease),
 }
@@ -315,7 +318,7 @@ impl Node for Machine {
             match due {
                 Due::Resend(copy) => self.transmits.push_back(copy),
                 Due::Expired(Sending::Question(id)) => self.handle_silence(now, id),
-                Due::Expired(Sending::Task(_) | Sending::Cancel(..)) => {}
+                Due::Expired(Sending::Task(_) | Sending::Revoke(_) | Sending::Cancel(..)) => {}
             }
         }
         while let Some(waiter) = self.waiters.pop_due(now) {

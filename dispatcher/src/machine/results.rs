@@ -11,7 +11,7 @@ use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::limits::{ERROR_CODE_MAX, ERROR_MESSAGE_MAX, VALUE_MAX};
 use taskgrid_protocol::{Body, ErrorCode, Lease, Message, ReplyTo, Resolved, TaskId, Timestamp};
 
-use super::limits::{BUSY_PAUSE, PARKED_MAX, RESOLVE_AGAIN_AFTER};
+use super::limits::{BUSY_PAUSE, LOOK_AGAIN_AFTER, PARKED_MAX};
 use super::roster::Kind;
 use super::{Alarm, Machine, Sending};
 use crate::store::{End, Finish, Outcome, Proof};
@@ -93,7 +93,7 @@ impl Machine {
         let parked: usize = self.parked.values().map(Vec::len).sum();
         if parked < PARKED_MAX {
             // Also when the look-up has just failed and does not begin at once.
-            self.timers.set_earlier(Alarm::Attempt(returned.task_id), now + RESOLVE_AGAIN_AFTER);
+            self.timers.set_earlier(Alarm::Attempt(returned.task_id), now + LOOK_AGAIN_AFTER);
             self.parked.entry(attempt.address.to_string()).or_default().push((from, message));
         }
     }

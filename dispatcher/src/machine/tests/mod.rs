@@ -4,4 +4,5 @@ mod grid;
 mod leases;
 mod plain;
 mod restart;
+mod revoke;
 mod submission;
