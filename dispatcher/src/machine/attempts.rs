@@ -8,7 +8,7 @@ use std::time::Duration;
 use taskgrid_protocol::body::{Status, TaskObject};
 use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::outbox::Patience;
-use taskgrid_protocol::{Beside, Body, Lease, Message, Resolved, TaskId, TaskType, Timestamp};
+use taskgrid_protocol::{Beside, Body, Instance, Lease, Message, Resolved, TaskId, TaskType, Timestamp};
 
 use super::limits::{LOOK_AGAIN_AFTER, PLAIN_SLOT_FREE_AFTER, SILENT_AFTER, TASK_RESEND_MAX, TIMEOUT_MARGIN};
 use super::roster::{Kind, WorkerKey};
@@ -37,12 +37,16 @@ pub(super) struct Attempt {
     /// that one, it says of this one.
     pub(super) also_known_as: Option<Lease>,
     pub(super) worker: WorkerKey,
+    /// The process that it was given to, where that is known.
+    pub(super) instance: Option<Instance>,
+    /// Another process has taken its worker's address (R18).
+    pub(super) replaced: bool,
     pub(super) address: Arc<str>,
     pub(super) stage: Stage,
     /// Needed for TASK until the worker has it.
     task: Option<Box<Running>>,
     pub(super) timeout: Duration,
-    lease_until: Timestamp,
+    pub(super) lease_until: Timestamp,
     /// Whether it counts among its worker's used slots.
     pub(super) holds_slot: bool,
     /// Its end is in a batch.
@@ -113,6 +117,15 @@ impl Attempts {
         assert!(before.is_none(), "task {task} was handed over while it was running");
     }
 
+    /// The address of its worker is served by another process now.
+    pub(super) fn move_to(&mut self, task: TaskId, worker: WorkerKey) {
+        if let Some(attempt) = self.by_task.get_mut(&task) {
+            self.by_worker.remove(&(attempt.worker, task));
+            attempt.worker = worker;
+            self.by_worker.insert((worker, task), ());
+        }
+    }
+
     pub(super) fn remove(&mut self, task: TaskId) -> Option<Attempt> {
         let attempt = self.by_task.remove(&task)?;
         self.by_worker.remove(&(attempt.worker, task));
@@ -147,6 +160,8 @@ impl Machine {
             lease: running.lease.clone(),
             also_known_as: None,
             worker,
+            instance: self.roster.get(worker).and_then(|worker| worker.kind.instance().cloned()),
+            replaced: false,
             address: running.worker.clone(),
             stage,
             timeout: Duration::from_secs(running.timeout_s),
@@ -164,13 +179,18 @@ impl Machine {
 
     /// Sends TASK for the first time, if the worker's address is known and not old: containers get new
     /// ones, and a plain worker is sent to once only.
-    fn send_task(&mut self, now: Timestamp, task: TaskId) {
+    pub(super) fn send_task(&mut self, now: Timestamp, task: TaskId) {
         let Some(attempt) = self.attempts.get_mut(task) else { return };
         let (Stage::Unsent, Some(running)) = (attempt.stage, &attempt.task) else { return };
+        if attempt.replaced || self.roster.at(&attempt.address) != Some(attempt.worker) {
+            // Another process took the address before TASK could leave (R18).
+            let error = TaskError { code: "REPLACED".to_owned(), message: format!("{} was replaced", attempt.address) };
+            return self.end_attempt(task, Outcome::Released, error, false, Some(Duration::ZERO));
+        }
         let Resolved::Fresh(addr) = self.resolver.resolve(now, &attempt.address) else { return };
         let Some(worker) = self.roster.get_mut(attempt.worker) else { return };
         worker.ip = Some(addr.ip());
-        let transmit = task_message(running).transmit(addr, worker.batch);
+        let transmit = task_message(running, attempt.instance.clone()).transmit(addr, worker.batch);
         if transmit.bytes.len() > worker.max_datagram {
             let error = TaskError {
                 code: task_code::TOO_LARGE_FOR_WORKER.to_owned(),
@@ -224,7 +244,7 @@ impl Machine {
     }
 
     /// Only ever set earlier than needed: renewing a lease moves no alarm, the alarm looks at the lease.
-    fn set_attempt_alarm(&mut self, now: Timestamp, task: TaskId) {
+    pub(super) fn set_attempt_alarm(&mut self, now: Timestamp, task: TaskId) {
         let Some(attempt) = self.attempts.get(task) else { return };
         let unanswered = matches!(attempt.stage, Stage::Unsent | Stage::Sent(_)) && attempt.lease.is_some()
             || attempt.stage == Stage::Unsent;
@@ -266,10 +286,11 @@ impl Machine {
 }
 
 /// TASK: exactly the task object under `data`, and what only a leasing worker reads beside it.
-fn task_message(running: &Running) -> Message {
+fn task_message(running: &Running, instance: Option<Instance>) -> Message {
     let beside = match &running.lease {
         Some(lease) => Beside {
             lease: Some(lease.clone()),
+            instance,
             attempt: Some(running.attempt),
             timeout_s: Some(running.timeout_s),
             ..Beside::default()

@@ -34,14 +34,18 @@ impl Machine {
         let plain = attempt.lease.is_none();
         // Silent here and at the name service, or replaced: the process is gone. Silent here alone, it may
         // be a partition, which must not look like poison.
-        let lost = !alive && !plain;
+        let lost = (attempt.replaced || !alive) && !plain;
         let charged = acknowledged || plain || lost;
         let (outcome, code) = if lost {
             (Outcome::WorkerLost, task_code::WORKER_LOST)
         } else {
             (Outcome::LeaseLost, task_code::LEASE_LOST)
         };
-        let message = format!("nothing was heard of the attempt at {} for a whole lease", attempt.address);
+        let message = if attempt.replaced {
+            format!("the process at {} that had the attempt is gone, another one is there", attempt.address)
+        } else {
+            format!("nothing was heard of the attempt at {} for a whole lease", attempt.address)
+        };
         let retry = if charged { self.backoff(attempt.number) } else { Duration::ZERO };
         let error = TaskError { code: code.to_owned(), message };
         self.end_attempt(task, outcome, error, charged, Some(retry));

@@ -189,10 +189,12 @@ impl Machine {
         for (task_type, worker) in &changes.gained {
             self.types.add_worker(task_type, *worker);
         }
-        if let Some(worker) = changes.gone
-            && self.is_plain(worker)
-        {
-            self.end_plain_attempts(worker);
+        if let Some(worker) = changes.gone {
+            if self.is_plain(worker) {
+                self.end_plain_attempts(worker);
+            } else {
+                self.handle_replaced_worker(now, worker);
+            }
         }
         if self.types.any_starving() {
             self.timers.set_earlier(Alarm::Feed, now + FEED_HUNGRY);

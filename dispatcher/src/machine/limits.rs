@@ -60,6 +60,10 @@ pub(super) const PLAIN_SLOT_FREE_AFTER: Duration = Duration::from_secs(30);
 /// How long after a handler's time limit the dispatcher ends an attempt itself (R24).
 pub(super) const TIMEOUT_MARGIN: Duration = Duration::from_secs(10);
 
+/// An attempt ends after this much silence once another process has taken the address of its worker (R18). A
+/// process that lives elsewhere is heard every 10 s, a third of the default lease.
+pub(super) const REPLACED_SILENCE: Duration = Duration::from_secs(10);
+
 /// The longest interval between copies of a TASK (R5).
 pub(super) const TASK_RESEND_MAX: Duration = Duration::from_secs(1);
 

@@ -11,7 +11,6 @@ use taskgrid_protocol::{ErrorCode, ReplyTo, TaskId, TaskType, Timestamp, WallTim
 use super::Effect;
 use super::Machine;
 use super::limits::READS_MAX;
-use super::roster::Kind;
 use super::waiters::result_reply;
 use crate::store::{Answer, Ended, Query, StoreError};
 
@@ -193,10 +192,7 @@ impl Machine {
                 types: worker.types.iter().cloned().collect(),
                 capacity: worker.capacity,
                 running: Some(worker.used),
-                instance: match &worker.kind {
-                    Kind::Leasing(instance) => Some(instance.clone()),
-                    Kind::Plain | Kind::Unheard => None,
-                },
+                instance: worker.kind.instance().cloned(),
             };
             length += serde_json::to_string(&view).map_or(usize::MAX, |text| text.len() + 1);
             if length > PACK_LOOPBACK_MAX {

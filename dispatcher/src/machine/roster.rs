@@ -35,6 +35,15 @@ pub(super) enum Kind {
     Unheard,
 }
 
+impl Kind {
+    pub(super) fn instance(&self) -> Option<&Instance> {
+        match self {
+            Self::Leasing(instance) => Some(instance),
+            Self::Plain | Self::Unheard => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) address: Arc<str>,
@@ -218,7 +227,8 @@ impl Roster {
         changes
     }
 
-    fn unregister_all(&mut self, now: Timestamp, key: WorkerKey) -> Registered {
+    /// Takes a process off all lists.
+    pub(super) fn unregister_all(&mut self, now: Timestamp, key: WorkerKey) -> Registered {
         let Some(worker) = self.workers.get_mut(&key) else { return Registered::default() };
         let lost = std::mem::take(&mut worker.types).into_iter().map(|task_type| (task_type, key)).collect();
         self.refresh(now, key);

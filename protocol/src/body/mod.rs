@@ -18,7 +18,7 @@ pub use work::{
 };
 
 use crate::envelope::Outgoing;
-use crate::{Json, Lease, ReplyTo, RequestId, Transmit};
+use crate::{Instance, Json, Lease, ReplyTo, RequestId, Transmit};
 
 /// What may stand beside `type` and `data`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Beside {
     pub id: Option<RequestId>,
     /// The right to run an attempt.
     pub lease: Option<Lease>,
+    /// The worker process that it was given to (R18).
+    pub instance: Option<Instance>,
     /// The number of that attempt, from 1.
     pub attempt: Option<u32>,
     /// The time limit of that attempt in seconds.

@@ -199,7 +199,7 @@ impl Node for Machine {
         let to = message.reply_to(from);
         match &message.body {
             Body::Task(_) => self.handle_task(now, from, message),
-            Body::TaskCancel(cancel) => self.handle_cancel(now, *cancel, message.beside.lease, &to),
+            Body::TaskCancel(cancel) => self.handle_cancel(now, *cancel, message.beside, &to),
             Body::Response(data) => self.handle_answer(now, message.beside.id.as_ref(), data),
             Body::Ping(_) => self.transmits.push_back(to.answer(&PingReply::of("worker"))),
             Body::TaskAck(_) | Body::TaskReject(_) => {}

@@ -87,3 +87,21 @@ fn a_result_that_beats_the_stop_counts() {
     rig.end(run, done());
     assert_eq!(rig.only().message["data"]["result"], "IAnepO");
 }
+
+/// R18: whether an attempt of the process before it has started, it cannot say; but here it never does.
+#[test]
+fn what_was_meant_for_the_process_before_is_not_started() {
+    let mut rig = Rig::new();
+    rig.take("");
+    let rejected = json!({"type": "TASK_REJECT", "lease": "lease-a", "free_slots": 2,
+        "data": {"task_id": 42, "reason": "replaced"}});
+    for mut message in [task(42, "lease-a"), cancel(42, "lease-a", true)] {
+        message["instance"] = json!("instance-0");
+        rig.tell(DISPATCHER, &message);
+        assert_eq!(rig.only().message, rejected);
+    }
+    let mut mine = task(42, "lease-b");
+    mine["instance"] = json!("instance-1");
+    rig.tell(DISPATCHER, &mine);
+    assert_eq!(rig.started().len(), 1);
+}
