@@ -39,6 +39,8 @@ pub(super) struct Attempt {
     pub(super) worker: WorkerKey,
     /// The process that it was given to, where that is known.
     pub(super) instance: Option<Instance>,
+    /// It was running when the dispatcher started.
+    pub(super) recovered: bool,
     /// Another process has taken its worker's address (R18).
     pub(super) replaced: bool,
     pub(super) address: Arc<str>,
@@ -143,7 +145,11 @@ impl Machine {
         let stage = if running.lease.is_some() { Stage::Unsent } else { Stage::Sent(now) };
         // Also for a plain worker: its results are known by the host that they come from.
         self.resolver.resolve(now, &running.worker);
+        let task = running.id;
         self.begin(now, worker, running, stage);
+        if let Some(attempt) = self.attempts.get_mut(task) {
+            attempt.recovered = true;
+        }
     }
 
     /// The claim of an attempt is committed: it is handed over.
@@ -161,6 +167,7 @@ impl Machine {
             also_known_as: None,
             worker,
             instance: self.roster.get(worker).and_then(|worker| worker.kind.instance().cloned()),
+            recovered: false,
             replaced: false,
             address: running.worker.clone(),
             stage,

@@ -38,6 +38,11 @@ pub(super) struct Finder {
 }
 
 impl Finder {
+    /// Whether a name service has told all it knows since the dispatcher started.
+    pub(super) fn has_told(&self) -> bool {
+        self.since.epoch != 0 && !self.since.reset
+    }
+
     pub(super) fn new(services: usize) -> Self {
         assert!(services > 0, "a dispatcher has at least one name service");
         Self {

@@ -155,7 +155,7 @@ impl Machine {
             }
             RejectReason::Draining => self.roster.report_draining(now, worker),
             RejectReason::UnknownType => {
-                let changes = self.roster.unregister(now, &address, std::slice::from_ref(&task_type));
+                let changes = self.roster.refuse_types(now, &address, std::slice::from_ref(&task_type));
                 self.apply(now, changes);
             }
             _ => {}

@@ -51,7 +51,9 @@ pub(super) struct Worker {
     pub(super) capacity: u32,
     pub(super) batch: bool,
     pub(super) max_datagram: usize,
-    /// The types for which it is registered.
+    /// Whether the name service knows it, or did when it last spoke.
+    pub(super) listed: bool,
+    /// The types for which it is registered, less those that it has refused.
     pub(super) types: BTreeSet<TaskType>,
     /// Slots taken by attempts and claims.
     pub(super) used: u32,
@@ -78,7 +80,7 @@ impl Worker {
         self.capacity.saturating_sub(self.used).saturating_sub(held)
     }
 
-    /// Whether the name service knows it, or did when it last spoke.
+    /// Whether it serves any type.
     pub(super) fn is_registered(&self) -> bool {
         !self.types.is_empty()
     }
@@ -155,6 +157,7 @@ impl Roster {
             capacity: 1,
             batch: false,
             max_datagram: PLAIN_WORKER_DATAGRAM_MAX,
+            listed: false,
             types: BTreeSet::new(),
             used: 0,
             held: 0,
@@ -193,6 +196,7 @@ impl Roster {
         worker.kind = kind;
         worker.capacity = entry.capacity.clamp(1, CAPACITY_MAX);
         worker.batch = entry.batch;
+        worker.listed = true;
         worker.unconfirmed_since = None;
         for task_type in types {
             if worker.types.insert(task_type.clone()) {
@@ -212,6 +216,15 @@ impl Roster {
 
     /// The name service says that an address no longer serves these types.
     pub(super) fn unregister(&mut self, now: Timestamp, address: &str, types: &[TaskType]) -> Registered {
+        let changes = self.refuse_types(now, address, types);
+        if let Some(worker) = self.at(address).and_then(|key| self.workers.get_mut(&key)) {
+            worker.listed &= worker.is_registered();
+        }
+        changes
+    }
+
+    /// The worker does not take these types. It is alive all the same.
+    pub(super) fn refuse_types(&mut self, now: Timestamp, address: &str, types: &[TaskType]) -> Registered {
         let mut changes = Registered::default();
         let Some(key) = self.at(address) else { return changes };
         let Some(worker) = self.workers.get_mut(&key) else { return changes };
@@ -230,6 +243,7 @@ impl Roster {
     /// Takes a process off all lists.
     pub(super) fn unregister_all(&mut self, now: Timestamp, key: WorkerKey) -> Registered {
         let Some(worker) = self.workers.get_mut(&key) else { return Registered::default() };
+        worker.listed = false;
         let lost = std::mem::take(&mut worker.types).into_iter().map(|task_type| (task_type, key)).collect();
         self.refresh(now, key);
         Registered { gained: Vec::new(), lost, gone: Some(key) }

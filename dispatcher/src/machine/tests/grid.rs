@@ -44,7 +44,11 @@ impl Grid {
     }
 
     /// A dispatcher that starts over what another one left.
-    pub(super) fn over(mut store: MemoryStore, now: Timestamp) -> Self {
+    pub(super) fn over(store: MemoryStore, now: Timestamp) -> Self {
+        Self::start(store, now, true)
+    }
+
+    fn start(mut store: MemoryStore, now: Timestamp, nameservice_up: bool) -> Self {
         let opened = store.open(wall(now)).unwrap();
         let rng = ChaCha12Rng::seed_from_u64(now.as_micros() + 1);
         let machine = Machine::new(now, Config::default(), opened, rng);
@@ -54,7 +58,7 @@ impl Grid {
             now,
             workers: Vec::new(),
             version: 1,
-            nameservice_up: true,
+            nameservice_up,
             disk_is_slow: false,
             held: None,
             dns: Vec::new(),
@@ -73,6 +77,11 @@ impl Grid {
         grid.version = version;
         grid.dns = dns;
         grid
+    }
+
+    /// The same while no name service can be reached.
+    pub(super) fn restart_alone(self) -> Self {
+        Self::start(self.store, self.now + Duration::from_secs(1), false)
     }
 
     /// A leasing worker registers.

@@ -1,5 +1,6 @@
 //! The dispatcher's rules, on a fake clock over the memory store. Each test names the rule that it holds.
 
+mod charges;
 mod grid;
 mod instances;
 mod leases;
