@@ -30,11 +30,12 @@ pub(super) fn spawn(
     store: SqliteStore,
     clock: Clock,
     events: mpsc::Sender<Event>,
+    full: SyncSender<()>,
     failed: oneshot::Sender<StoreError>,
 ) -> std::io::Result<(SyncSender<Box<Batch>>, JoinHandle<()>)> {
     // The machine hands out one batch at a time.
     let (sender, batches) = sync_channel(1);
-    let committer = Committer { store, clock, events, written: false, checkpointed: clock.now(), wall: None };
+    let committer = Committer { store, clock, events, full, written: false, checkpointed: clock.now(), wall: None };
     let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || {
         if let Err(error) = committer.run(&batches) {
             // Nobody listens any more when the dispatcher has stopped already.
@@ -48,6 +49,8 @@ struct Committer {
     store: SqliteStore,
     clock: Clock,
     events: mpsc::Sender<Event>,
+    /// Asks for room on a full disk.
+    full: SyncSender<()>,
     /// Whether there is something to checkpoint.
     written: bool,
     checkpointed: Timestamp,
@@ -89,6 +92,8 @@ impl Committer {
                 }
                 Err(StoreError::Full(error)) => {
                     tracing::error!("the disk is full, new tasks are refused until there is space: {error}");
+                    // An error means that it is being made already, or that nobody can.
+                    let _ = self.full.try_send(());
                     return Ok(Event::DiskFull(batch));
                 }
                 Err(StoreError::Busy(error)) => {

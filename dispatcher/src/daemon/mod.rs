@@ -5,6 +5,7 @@ mod checker;
 mod committer;
 mod lock;
 mod reader;
+mod space;
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -44,6 +45,7 @@ impl Dispatcher {
         lock.trust();
         let socket = taskgrid_runtime::bind(args.listen)?;
         let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
+        space::make_room(&args.database);
         let store = SqliteStore::connect(&args.database)?;
         Ok(Self { socket, local, config, database: args.database, store, unchecked: looked == Looked::Unchecked, lock })
     }
@@ -68,8 +70,9 @@ impl Dispatcher {
         let (failed, failure) = oneshot::channel();
         let (damaged, damage) = oneshot::channel();
         let threads = |error: std::io::Error| StartError::configuration(format!("cannot start a thread: {error}"));
+        let full = space::spawn(&self.database, self.config.min_free, events.clone()).map_err(threads)?;
         let (batches, committer) =
-            committer::spawn(self.store.clone(), clock, events.clone(), failed).map_err(threads)?;
+            committer::spawn(self.store.clone(), clock, events.clone(), full, failed).map_err(threads)?;
         let reads = reader::spawn(self.store.clone(), events.clone()).map_err(threads)?;
         if self.unchecked {
             checker::spawn(self.store.clone(), damaged).map_err(threads)?;

@@ -103,6 +103,12 @@ impl OpenBatch {
         self.expire |= expire;
     }
 
+    /// Whether there are entries that are never refused for want of space.
+    fn must_be_stored(&self) -> bool {
+        let empty = self.finishes.is_empty() && self.releases.is_empty() && self.cancels.is_empty();
+        !empty || !self.retries.is_empty() || self.expire
+    }
+
     /// As many inserts as one transaction takes, the oldest first.
     fn next_inserts(&mut self) -> (Vec<Insert>, Vec<Posted>) {
         let mut bytes = 0;
@@ -124,14 +130,17 @@ impl Machine {
     /// The next batch to commit, with claims for all slots that are free; `None` when there is nothing to
     /// do.
     pub(super) fn close_batch(&mut self, now: Timestamp) -> Option<Box<Batch>> {
-        if now < self.disk_full_until {
+        if now < self.disk.pause_until {
             return None;
         }
+        // On a full disk what must be stored goes alone: it is short, and room was made for it (R8).
+        let sparing = self.disk.is_full && self.open.must_be_stored();
         let (finishes, finishers) = std::mem::take(&mut self.open.finishes).into_iter().unzip();
         let (cancels, cancellers) = std::mem::take(&mut self.open.cancels).into_iter().unzip();
         let (retries, retriers) = std::mem::take(&mut self.open.retries).into_iter().unzip();
-        let (inserts, posted) = self.open.next_inserts();
-        let (claims, slots): (Vec<Claim>, _) = self.claims(now).into_iter().unzip();
+        let (inserts, posted) = if sparing { Default::default() } else { self.open.next_inserts() };
+        let claims = if sparing { Vec::new() } else { self.claims(now) };
+        let (claims, slots): (Vec<Claim>, _) = claims.into_iter().unzip();
         // What did not fit is pending by the next batch, so no claim of this one has the last word.
         for (insert, _) in &self.open.inserts {
             self.types.pending_now(&insert.task_type);
@@ -147,6 +156,8 @@ impl Machine {
         };
         let entries = count(&batch);
         if entries == 0 {
+            // Nothing is left that did not fit.
+            self.disk.is_full = false;
             return None;
         }
         self.commits += 1;

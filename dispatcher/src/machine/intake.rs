@@ -16,8 +16,8 @@ impl Machine {
         if self.draining {
             return self.reply_stopping(&reply_to);
         }
-        if now < self.disk_full_until {
-            return self.reply_disk_full(&reply_to);
+        if self.is_disk_low() {
+            return self.reply_disk_low(&reply_to);
         }
         if post.payload.len() > VALUE_MAX {
             let error = format!(

@@ -91,6 +91,8 @@ pub(super) const NAMESERVICE_SILENCE: Duration = Duration::from_secs(2);
 /// How long a worker is used that a restarted name service has not named yet (R27).
 pub(super) const UNCONFIRMED_FOR: Duration = Duration::from_secs(300);
 
-/// After a commit failed for want of space, the next one is tried after this time, and new tasks are refused
-/// until then.
+/// After a commit failed for want of space, the next one is tried after this time.
 pub(super) const DISK_FULL_PAUSE: Duration = Duration::from_millis(500);
+
+/// What a client is told to wait while there is little space: as long as it takes until the driver looks again.
+pub(super) const DISK_LOW_PAUSE: Duration = Duration::from_secs(1);

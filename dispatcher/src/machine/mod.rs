@@ -7,6 +7,7 @@
 mod attempts;
 mod batch;
 mod commits;
+mod disk;
 mod ends;
 mod finder;
 mod intake;
@@ -38,6 +39,7 @@ pub use limits::READS_MAX;
 
 use attempts::Attempts;
 use batch::{Hung, OpenBatch};
+use disk::Disk;
 use finder::Finder;
 use queries::Reads;
 use roster::{Roster, WorkerKey};
@@ -53,6 +55,8 @@ pub struct Config {
     pub lease: Duration,
     /// The same for plain workers, which give no signs of life (R15).
     pub plain_lease: Duration,
+    /// With less free space than this, in bytes, no new task is taken (R33).
+    pub min_free: u64,
 }
 
 impl Default for Config {
@@ -61,6 +65,7 @@ impl Default for Config {
             nameservices: vec!["127.0.0.1:5001".to_owned()],
             lease: Duration::from_secs(30),
             plain_lease: Duration::from_secs(600),
+            min_free: 64 * 1024 * 1024,
         }
     }
 }
@@ -72,6 +77,8 @@ pub enum Event {
     Committed(Box<Batch>, Outcomes),
     /// The disk is full; the batch was undone (R8).
     DiskFull(Box<Batch>),
+    /// So many bytes are free on the disk of the table (R33). Before the first report there are enough.
+    FreeSpace(u64),
     /// A read has ended, at this wall time.
     Read {
         /// From [`Effect::Read`].
@@ -165,8 +172,7 @@ pub struct Machine {
     timers: Timers<Alarm>,
     transmits: VecDeque<Transmit>,
     effects: VecDeque<Effect>,
-    /// Nothing is committed before then.
-    disk_full_until: Timestamp,
+    disk: Disk,
     draining: bool,
     exited: bool,
     commits: u64,
@@ -194,7 +200,7 @@ impl Machine {
             timers: Timers::default(),
             transmits: VecDeque::new(),
             effects: VecDeque::new(),
-            disk_full_until: Timestamp::ZERO,
+            disk: Disk::default(),
             draining: false,
             exited: false,
             commits: 0,
@@ -299,6 +305,7 @@ impl Node for Machine {
         match event {
             Event::Committed(batch, outcomes) => self.handle_committed(now, *batch, outcomes),
             Event::DiskFull(batch) => self.handle_disk_full(now, *batch),
+            Event::FreeSpace(bytes) => self.disk.free = Some(bytes),
             Event::Read { ticket, answer, at } => self.handle_read(now, ticket, answer, at),
             Event::Resolved { name, addr } => self.handle_resolved(now, &name, addr),
             Event::Added(types) => {

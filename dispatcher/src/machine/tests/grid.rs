@@ -30,11 +30,15 @@ pub(super) struct Grid {
     pub(super) nameservice_up: bool,
     /// Commits are held back while this is set.
     pub(super) disk_is_slow: bool,
+    /// Commits fail for want of space while this is set.
+    pub(super) disk_is_full: bool,
     /// There is at most one at a time.
     held: Option<Box<Batch>>,
     /// What DNS says.
     pub(super) dns: Vec<(String, Option<SocketAddr>)>,
     sent: Vec<Sent>,
+    /// The batches that found no space.
+    pub(super) refused: Vec<Batch>,
     pub(super) exited: bool,
 }
 
@@ -60,9 +64,11 @@ impl Grid {
             version: 1,
             nameservice_up,
             disk_is_slow: false,
+            disk_is_full: false,
             held: None,
             dns: Vec::new(),
             sent: Vec::new(),
+            refused: Vec::new(),
             exited: false,
         };
         grid.settle();
@@ -221,6 +227,10 @@ impl Grid {
     }
 
     fn commit(&mut self, batch: Box<Batch>) {
+        if self.disk_is_full {
+            self.refused.push((*batch).clone());
+            return self.machine.handle_event(self.now, Event::DiskFull(batch));
+        }
         let outcomes = self.store.apply(wall(self.now), &batch).unwrap();
         self.machine.handle_event(self.now, Event::Committed(batch, outcomes));
     }
