@@ -35,6 +35,8 @@ pub enum ErrorCode {
     NoWorker,
     /// A queue is full. Nothing was stored; ask again after `retry_after_ms`.
     Overloaded,
+    /// As many tasks are pending as the operator allows. Nothing was stored; ask again after `retry_after_ms`.
+    QueueFull,
     /// The server is stopping. Ask again after `retry_after_ms`.
     ShuttingDown,
     /// The task was cancelled; it will have no result.

@@ -75,7 +75,8 @@ impl Said {
 
 /// How long to wait before asking again, if that makes sense: when the server says so, or the code does.
 fn pause(code: ErrorCode, retry_after_ms: Option<u64>) -> Option<Duration> {
-    let is_passing = matches!(code, ErrorCode::Overloaded | ErrorCode::DiskLow | ErrorCode::ShuttingDown);
+    let is_passing =
+        matches!(code, ErrorCode::Overloaded | ErrorCode::DiskLow | ErrorCode::QueueFull | ErrorCode::ShuttingDown);
     match retry_after_ms {
         Some(millis) => Some(Duration::from_millis(millis).clamp(PAUSE_MIN, PAUSE_MAX)),
         None => is_passing.then_some(PAUSE_DEFAULT),

@@ -46,14 +46,18 @@ pub struct DispatcherArgs {
     /// With less free space than this on the disk of the database, new tasks are refused; results are still stored.
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = parse_bytes, env = "TASKGRID_MIN_FREE")]
     pub min_free: u64,
+
+    /// With so many pending tasks new ones are refused; no limit unless given.
+    #[arg(long, value_name = "TASKS", env = "TASKGRID_MAX_PENDING")]
+    pub max_pending: Option<u64>,
 }
 
 impl DispatcherArgs {
     /// The defaults, at other addresses.
     pub fn listening_on(listen: SocketAddr, nameservice: String) -> Self {
-        let Config { lease, plain_lease, min_free, .. } = Config::default();
+        let Config { lease, plain_lease, min_free, max_pending, .. } = Config::default();
         let database = "taskgrid.db".into();
-        Self { listen, nameservice: vec![nameservice], database, lease, plain_lease, min_free }
+        Self { listen, nameservice: vec![nameservice], database, lease, plain_lease, min_free, max_pending }
     }
 
     pub(super) fn config(&self) -> Result<Config, StartError> {
@@ -68,8 +72,13 @@ impl DispatcherArgs {
         if self.lease < LEASE_MIN || self.plain_lease < LEASE_MIN {
             return Err(StartError::configuration("--lease and --plain-lease must be at least 1 second".to_owned()));
         }
-        let nameservices = self.nameservice.clone();
-        Ok(Config { nameservices, lease: self.lease, plain_lease: self.plain_lease, min_free: self.min_free })
+        Ok(Config {
+            nameservices: self.nameservice.clone(),
+            lease: self.lease,
+            plain_lease: self.plain_lease,
+            min_free: self.min_free,
+            max_pending: self.max_pending,
+        })
     }
 }
 

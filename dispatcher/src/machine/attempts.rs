@@ -98,6 +98,10 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
+    pub(super) fn len(&self) -> usize {
+        self.by_task.len()
+    }
+
     pub(super) fn get(&self, task: TaskId) -> Option<&Attempt> {
         self.by_task.get(&task)
     }

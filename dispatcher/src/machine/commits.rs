@@ -17,6 +17,7 @@ impl Machine {
     pub(super) fn handle_committed(&mut self, now: Timestamp, batch: Batch, outcomes: Outcomes) {
         let hung = self.in_flight.take().expect("only a batch that was handed out is committed");
         self.disk.is_full = false;
+        self.pending = outcomes.pending;
         assert_eq!(batch.inserts.len(), outcomes.inserts.len(), "one outcome an insert");
         assert_eq!(batch.finishes.len(), outcomes.finishes.len(), "one outcome a finish");
         for ((finish, reply_to), outcome) in batch.finishes.into_iter().zip(&hung.finishes).zip(outcomes.finishes) {

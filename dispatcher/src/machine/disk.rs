@@ -32,7 +32,7 @@ impl Machine {
     /// Nothing of the batch was stored (R8). Its inserts get no answer: the re-send by key decides.
     /// Everything else is tried again, without new tasks and claims; the driver has made what room it could.
     pub(super) fn handle_disk_full(&mut self, now: Timestamp, batch: Batch) {
-        let Hung { finishes, cancels, retries, inserts, claims } =
+        let Hung { finishes, cancels, retries, inserts, claims, .. } =
             self.in_flight.take().expect("only a batch that was handed out can fail");
         for posted in inserts {
             if let Some(worker) = posted.worker {

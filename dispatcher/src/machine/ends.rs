@@ -9,7 +9,7 @@ use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::{Beside, Body, Lease, Message, TaskId, Timestamp};
 
 use super::attempts::{Attempt, Stage};
-use super::limits::{BACKOFF_FIRST, BACKOFF_MAX};
+use super::limits::{BACKOFF_FIRST, BACKOFF_MAX, UNANSWERED_MAX};
 use super::roster::WorkerKey;
 use super::{Alarm, Machine, Sending};
 use crate::store::{Outcome, Release};
@@ -129,6 +129,10 @@ impl Machine {
             let beside = Beside { lease: Some(lease.clone()), ..Beside::default() };
             let body = Body::TaskCancel(TaskCancel { task_id: task, unless_started: false });
             let transmit = Message::new(beside, body).transmit(addr, false);
+            if self.outbox.len() >= UNANSWERED_MAX {
+                self.transmits.push_back(transmit);
+                continue;
+            }
             let patience = Patience::until(now + self.config.lease);
             let first = self.outbox.put(now, Sending::Cancel(task, lease), transmit, patience);
             self.transmits.push_back(first);

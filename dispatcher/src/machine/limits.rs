@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-/// New tasks in one transaction. Larger ones cost no less a task (measured flat from about 1,000) and
+/// New tasks, or results, in one transaction. Larger ones cost no less a task (measured flat from about 1,000) and
 /// make the ones behind them wait.
-pub(super) const BATCH_INSERTS_MAX: usize = 4_096;
+pub(super) const BATCH_ENTRIES_MAX: usize = 4_096;
 
-/// Payload bytes of new tasks in one transaction, for the same reason.
+/// Bytes of their payloads, or of the results, for the same reason.
 pub(super) const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// New tasks that wait for a transaction: four full ones, some 50 ms of work. More are answered OVERLOADED.
-pub(super) const WAITING_INSERTS_MAX: usize = 4 * BATCH_INSERTS_MAX;
+pub(super) const WAITING_INSERTS_MAX: usize = 4 * BATCH_ENTRIES_MAX;
 
 /// Payload bytes of the same.
 pub(super) const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -20,6 +20,17 @@ pub(super) const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub(super) const WAITING_ORDERS_MAX: usize = 4_096;
 /// See [`WAITING_ORDERS_MAX`].
 pub(super) const WAITING_FINISHES_MAX: usize = 65_536;
+
+/// Bytes of the results that wait. New tasks are refused from a quarter of either limit on, reads from half.
+pub(super) const WAITING_FINISH_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Attempts that run at a time, some 500 bytes each beside the payload of those that are not yet acknowledged. With
+/// more nothing is claimed.
+pub(super) const RUNNING_MAX: usize = 1_000_000;
+
+/// Messages that are sent again until they are answered. With more a TASK_CANCEL is sent once: a worker that
+/// lives hears it again in the answer to its heartbeat, or brings a result that is no longer wanted.
+pub(super) const UNANSWERED_MAX: usize = 2 * RUNNING_MAX;
 
 /// Slots that one claim offers.
 pub(super) const CLAIM_SLOTS_MAX: usize = 256;
@@ -44,6 +55,10 @@ pub(super) const QUESTIONS_MAX: usize = 64;
 
 /// What a peer is told to wait when a queue is full: some batches.
 pub(super) const OVERLOAD_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a client is told to wait when as many tasks are pending as the operator allows: they are that many because
+/// workers do not keep up, so some more milliseconds change nothing.
+pub(super) const QUEUE_FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a client is told to wait when the dispatcher stops: about as long as a restart takes.
 pub(super) const RESTART_PAUSE: Duration = Duration::from_secs(1);

@@ -57,6 +57,8 @@ pub struct Config {
     pub plain_lease: Duration,
     /// With less free space than this, in bytes, no new task is taken (R33).
     pub min_free: u64,
+    /// With so many pending tasks no new one is taken (R34); `None`: however many there are.
+    pub max_pending: Option<u64>,
 }
 
 impl Default for Config {
@@ -66,6 +68,7 @@ impl Default for Config {
             lease: Duration::from_secs(30),
             plain_lease: Duration::from_secs(600),
             min_free: 64 * 1024 * 1024,
+            max_pending: None,
         }
     }
 }
@@ -173,6 +176,8 @@ pub struct Machine {
     transmits: VecDeque<Transmit>,
     effects: VecDeque<Effect>,
     disk: Disk,
+    /// Pending tasks, as of the last commit.
+    pending: u64,
     draining: bool,
     exited: bool,
     commits: u64,
@@ -201,6 +206,7 @@ impl Machine {
             transmits: VecDeque::new(),
             effects: VecDeque::new(),
             disk: Disk::default(),
+            pending: opened.pending,
             draining: false,
             exited: false,
             commits: 0,

@@ -53,7 +53,7 @@ impl Reads {
 
 impl Machine {
     pub(super) fn read(&mut self, reply_to: ReplyTo, reading: Reading, query: Query) {
-        if self.reads.by_ticket.len() >= READS_MAX {
+        if self.reads.by_ticket.len() >= READS_MAX || !self.open.takes_reads() {
             return self.reply_overloaded(&reply_to, "too many reads are under way");
         }
         let ticket = self.reads.next;

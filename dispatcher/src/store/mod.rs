@@ -97,6 +97,8 @@ pub struct Outcomes {
     pub inserts: Vec<Inserted>,
     /// For [`Batch::claims`].
     pub claims: Vec<Claimed>,
+    /// How many tasks are pending after the batch, as [`Query::Stats`] counts.
+    pub pending: u64,
 }
 
 /// A place at a worker that an attempt is given to.
@@ -411,6 +413,8 @@ pub struct Opened {
     pub pending_types: Vec<TaskType>,
     /// How long until the first task expires, if one will.
     pub next_expiry: Option<Duration>,
+    /// How many tasks are pending, as [`Query::Stats`] counts.
+    pub pending: u64,
 }
 
 /// Something to read.

@@ -39,6 +39,8 @@ pub(super) struct Grid {
     sent: Vec<Sent>,
     /// The batches that found no space.
     pub(super) refused: Vec<Batch>,
+    /// The most results in one batch.
+    pub(super) largest_batch: usize,
     pub(super) exited: bool,
 }
 
@@ -50,6 +52,15 @@ impl Grid {
     /// A dispatcher that starts over what another one left.
     pub(super) fn over(store: MemoryStore, now: Timestamp) -> Self {
         Self::start(store, now, true)
+    }
+
+    /// A dispatcher whose operator has set something.
+    pub(super) fn with(config: Config) -> Self {
+        let mut grid = Self::new();
+        let opened = grid.store.open(wall(grid.now)).unwrap();
+        grid.machine = Machine::new(grid.now, config, opened, ChaCha12Rng::seed_from_u64(1));
+        grid.settle();
+        grid
     }
 
     fn start(mut store: MemoryStore, now: Timestamp, nameservice_up: bool) -> Self {
@@ -69,6 +80,7 @@ impl Grid {
             dns: Vec::new(),
             sent: Vec::new(),
             refused: Vec::new(),
+            largest_batch: 0,
             exited: false,
         };
         grid.settle();
@@ -227,6 +239,7 @@ impl Grid {
     }
 
     fn commit(&mut self, batch: Box<Batch>) {
+        self.largest_batch = self.largest_batch.max(batch.finishes.len());
         if self.disk_is_full {
             self.refused.push((*batch).clone());
             return self.machine.handle_event(self.now, Event::DiskFull(batch));

@@ -5,6 +5,7 @@ mod disk;
 mod grid;
 mod instances;
 mod leases;
+mod overload;
 mod plain;
 mod restart;
 mod revoke;
