@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 use taskgrid_protocol::body::{Lookup, LookupReply, Since};
-use taskgrid_protocol::outbox::Patience;
+use taskgrid_protocol::outbox::{Patience, is_near};
+use taskgrid_protocol::reply::pad;
 use taskgrid_protocol::{Body, ErrorCode, Json, Message, RequestId, TaskType, Timestamp};
 
-use super::limits::{FEED_CALM, FEED_HUNGRY, NAMESERVICE_SILENCE, QUESTIONS_MAX};
+use super::limits::{FAR_QUESTION_BYTES, FEED_CALM, FEED_HUNGRY, NAMESERVICE_SILENCE, QUESTIONS_MAX};
 use super::roster::Registered;
 use super::{Alarm, Machine, Sending};
 
@@ -110,8 +111,12 @@ impl Machine {
             };
             self.finder.asked.insert(id, (question, service));
             let message = Message::request(RequestId::number(id), Body::LookupWorker(lookup));
+            let mut question = message.transmit(addr, false);
+            if !is_near(addr.ip()) {
+                pad(&mut question, FAR_QUESTION_BYTES);
+            }
             let patience = Patience::until(now + NAMESERVICE_SILENCE);
-            let first = self.outbox.put(now, Sending::Question(id), message.transmit(addr, false), patience);
+            let first = self.outbox.put(now, Sending::Question(id), question, patience);
             self.transmits.push_back(first);
         }
     }

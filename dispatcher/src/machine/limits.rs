@@ -100,6 +100,10 @@ pub(super) const FEED_HUNGRY: Duration = Duration::from_millis(500);
 /// … and while none does.
 pub(super) const FEED_CALM: Duration = Duration::from_secs(2);
 
+/// The length of a question to a name service that is on no private network: three times that is more than the
+/// longest page of its answers (R37).
+pub(super) const FAR_QUESTION_BYTES: usize = 600;
+
 /// After this much silence of a name service the next one is asked.
 pub(super) const NAMESERVICE_SILENCE: Duration = Duration::from_secs(2);
 

@@ -46,12 +46,14 @@ pub struct Message {
     pub body: Body,
     /// Whether it came in an array.
     pub packed: bool,
+    /// How many bytes it was when it came. What is to be sent has none yet.
+    pub length: usize,
 }
 
 impl Message {
     /// A message to send.
     pub fn new(beside: Beside, body: Body) -> Self {
-        Self { beside, body, packed: false }
+        Self { beside, body, packed: false, length: 0 }
     }
 
     /// A request that is answered under `id`.
@@ -61,7 +63,7 @@ impl Message {
 
     /// Where the answer goes when the message came from `from`.
     pub fn reply_to(&self, from: std::net::SocketAddr) -> ReplyTo {
-        ReplyTo { addr: from, id: self.beside.id.clone(), packed: self.packed }
+        ReplyTo::new(from, self.beside.id.clone(), self.packed, self.length)
     }
 
     /// The message as it stands on the wire.

@@ -9,4 +9,5 @@ mod overload;
 mod plain;
 mod restart;
 mod revoke;
+mod strangers;
 mod submission;
