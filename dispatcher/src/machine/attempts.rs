@@ -283,7 +283,11 @@ impl Machine {
         } else if attempt.lease_until <= now {
             self.handle_lease_lost(task);
         } else {
-            let address = attempt.address.clone();
+            let (address, is_unanswered) = (attempt.address.clone(), matches!(attempt.stage, Stage::Sent(_)));
+            if is_unanswered {
+                // Copies went out in vain: the worker may have moved (R28).
+                self.resolver.distrust(&address);
+            }
             self.resolver.resolve(now, &address);
             self.send_task(now, task);
             self.ask_if_silent(now, task);

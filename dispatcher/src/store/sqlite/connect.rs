@@ -23,8 +23,8 @@ const READERS: u32 = 2;
 /// How long a reader waits where SQLite makes it wait at all, such as for a checkpoint that ends.
 const READER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a batch waits for the lock before [`crate::store::StoreError::Busy`]: the committer then looks
-/// whether it shall stop, and tries again.
+/// How long a batch waits for the lock before [`crate::store::StoreError::Busy`]: the committer then says so
+/// from time to time, and tries again.
 pub(super) const WRITER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the pool tries to open the file before it says what is wrong.
