@@ -47,6 +47,10 @@ pub(super) const TYPES_MAX: usize = 100_000;
 /// Workers that are remembered. Further registrations are passed over until some expire.
 pub(super) const WORKERS_MAX: usize = 10_000;
 
+/// Plain workers that have left and are remembered. Of more, the first are forgotten, and their late results
+/// refused.
+pub(super) const DEPARTED_MAX: usize = 1_024;
+
 /// Results of plain workers that wait for a DNS answer. Further ones are dropped, as if lost on the way.
 pub(super) const PARKED_MAX: usize = 1_024;
 

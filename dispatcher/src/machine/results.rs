@@ -69,6 +69,7 @@ impl Machine {
             .iter()
             .filter(|(_, worker)| worker.kind == Kind::Plain && worker.ip == Some(from.ip()))
             .map(|(_, worker)| worker.address.clone())
+            .chain(self.roster.departed_from(from.ip()))
             .collect();
         if let Some(attempt) = self.attempts.get(task).filter(|attempt| attempt.lease.is_none()) {
             let (key, address) = (attempt.worker, attempt.address.clone());

@@ -1,6 +1,6 @@
 //! The workers: who serves what, and who has a free slot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use taskgrid_protocol::body::WorkerEntry;
 use taskgrid_protocol::limits::{CAPACITY_MAX, PLAIN_WORKER_DATAGRAM_MAX, RECEIVE_BUFFER};
 use taskgrid_protocol::{Instance, TaskType, Timestamp};
 
-use super::limits::{REPORT_VALID_FOR, UNCONFIRMED_FOR, WORKERS_MAX};
+use super::limits::{DEPARTED_MAX, REPORT_VALID_FOR, UNCONFIRMED_FOR, WORKERS_MAX};
 
 /// Names a worker process for as long as this dispatcher runs. A new process at an old address has a new
 /// key.
@@ -103,6 +103,9 @@ pub(super) struct Roster {
     by_address: BTreeMap<Arc<str>, WorkerKey>,
     /// Workers that may be given a task, as of their last refresh.
     free: BTreeSet<WorkerKey>,
+    /// Plain workers that are no longer registered, the last one in front: a task that went to one may still
+    /// come back from its host (R15).
+    departed: VecDeque<(Arc<str>, IpAddr)>,
     next: u64,
 }
 
@@ -113,6 +116,11 @@ impl Roster {
 
     pub(super) fn get_mut(&mut self, key: WorkerKey) -> Option<&mut Worker> {
         self.workers.get_mut(&key)
+    }
+
+    /// Plain workers that have left and lived on this host.
+    pub(super) fn departed_from(&self, ip: IpAddr) -> impl Iterator<Item = Arc<str>> {
+        self.departed.iter().filter(move |(_, host)| *host == ip).map(|(address, _)| address.clone())
     }
 
     /// The process that serves an address now.
@@ -331,6 +339,11 @@ impl Roster {
         if worker.used == 0 && !worker.is_registered() {
             if self.by_address.get(&worker.address) == Some(&key) {
                 self.by_address.remove(&worker.address);
+            }
+            if let (Kind::Plain, Some(ip)) = (&worker.kind, worker.ip) {
+                self.departed.retain(|(address, _)| *address != worker.address);
+                self.departed.truncate(DEPARTED_MAX - 1);
+                self.departed.push_front((worker.address.clone(), ip));
             }
             self.workers.remove(&key);
         }
