@@ -140,7 +140,9 @@ fn stopped_by(database: &Path, error: &StoreError) -> StartError {
         StoreError::Corrupt(_) => (Exit::Corrupt, "start again to see what is damaged"),
         StoreError::Busy(_) => (Exit::InUse, "stop the program that holds the lock"),
         StoreError::Full(_) => (Exit::Disk, "make space and start again"),
-        StoreError::Unavailable(_) => (Exit::Disk, "look at the disk, then start again: the file is checked then"),
+        StoreError::Unavailable(_) | StoreError::TooSlow(_) => {
+            (Exit::Disk, "look at the disk, then start again: the file is checked then")
+        }
     };
     StartError::new(exit, format!("stopped because of the database {}: {error}; {remedy}", database.display()))
 }

@@ -93,6 +93,11 @@ impl Machine {
         let (reply_to, reading) = self.reads.by_ticket.remove(&ticket).expect("only reads that were asked for end");
         let answer = match answer {
             Ok(answer) => answer,
+            Err(StoreError::TooSlow(_)) => {
+                // Were it asked again at once, others would wait for it again.
+                let error = "the table is too large for this question; narrow it down by type or status";
+                return self.reply_error(&reply_to, ErrorCode::BadRequest, error);
+            }
             Err(error) => {
                 // The next request may fare better; one that waits stays a waiter.
                 return self.reply_overloaded(&reply_to, &format!("the table could not be read: {error}"));

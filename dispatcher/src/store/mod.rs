@@ -46,6 +46,9 @@ pub enum StoreError {
     /// No space is left; the batch was undone. Go on with what must be stored, refuse what need not.
     #[error("the disk is full: {0}")]
     Full(String),
+    /// A read was given up. Ask for less.
+    #[error("it takes too long: {0}")]
+    TooSlow(String),
     /// The disk failed; the outcome is unknown. Stop, and look at the file at the next start.
     #[error("the disk failed: {0}")]
     Unavailable(String),

@@ -11,7 +11,7 @@ use taskgrid_protocol::node::receive;
 use taskgrid_protocol::{Node, Timestamp, Transmit, WallTime};
 
 use crate::machine::{Config, Effect, Event, Machine};
-use crate::store::{Answer, Batch, MemoryStore, Query, Store};
+use crate::store::{Answer, Batch, MemoryStore, Query, Store, StoreError};
 
 pub(super) const NAMESERVICE: &str = "127.0.0.1:5001";
 pub(super) const CLIENT: &str = "127.0.0.1:9000";
@@ -30,6 +30,8 @@ pub(super) struct Grid {
     pub(super) nameservice_up: bool,
     /// Commits are held back while this is set.
     pub(super) disk_is_slow: bool,
+    /// Reads are given up while this is set.
+    pub(super) reads_are_slow: bool,
     /// Commits fail for want of space while this is set.
     pub(super) disk_is_full: bool,
     /// There is at most one at a time.
@@ -75,6 +77,7 @@ impl Grid {
             version: 1,
             nameservice_up,
             disk_is_slow: false,
+            reads_are_slow: false,
             disk_is_full: false,
             held: None,
             dns: Vec::new(),
@@ -259,7 +262,7 @@ impl Grid {
                 Effect::Commit(batch) => self.commit(batch),
                 Effect::Read { ticket, query } => {
                     let answer = self.read(&query);
-                    let event = Event::Read { ticket, answer: Ok(answer), at: wall(self.now) };
+                    let event = Event::Read { ticket, answer, at: wall(self.now) };
                     self.machine.handle_event(self.now, event);
                 }
                 Effect::Resolve(name) => {
@@ -271,8 +274,8 @@ impl Grid {
         }
     }
 
-    fn read(&self, query: &Query) -> Answer {
-        self.store.read(query).unwrap()
+    fn read(&self, query: &Query) -> Result<Answer, StoreError> {
+        if self.reads_are_slow { Err(StoreError::TooSlow(String::new())) } else { self.store.read(query) }
     }
 
     fn keep(&mut self, transmit: &Transmit) {

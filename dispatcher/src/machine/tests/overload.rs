@@ -47,6 +47,15 @@ fn tasks_that_run_at_once_do_not_count_as_pending() {
     assert_eq!((refused, grid.tasks(WORKER).len()), (1, 8), "seven slots are left, and one may be pending");
 }
 
+/// R31: what was given up is not worth asking for again and again.
+#[test]
+fn a_question_that_takes_too_long_is_refused_for_good() {
+    let mut grid = Grid::new();
+    grid.reads_are_slow = true;
+    let refused = grid.ask(CLIENT, json!({"type": "LIST_TASKS", "data": {"type": "reverse"}}));
+    assert_eq!((&refused["code"], &refused["retry_after_ms"]), (&json!("BAD_REQUEST"), &Value::Null));
+}
+
 /// Results that wait for the disk: at a quarter of their room new tasks are refused, at half of it reads, and
 /// results themselves only when it is full.
 #[test]
