@@ -40,13 +40,17 @@ impl Dispatcher {
     /// refused stays as it was (R32).
     pub async fn bind(args: DispatcherArgs) -> Result<Self, StartError> {
         let config = args.config()?;
-        let lock = DatabaseLock::take(&args.database)?;
+        let mut lock = DatabaseLock::take(&args.database)?;
         let looked = look_at(&args.database, lock.is_suspect())?;
         lock.trust();
         let socket = taskgrid_runtime::bind(args.listen)?;
         let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
         space::make_room(&args.database);
-        let store = SqliteStore::connect(&args.database)?;
+        let store = SqliteStore::connect(&args.database).inspect_err(|error| {
+            if error.exit == Exit::Disk {
+                lock.suspect();
+            }
+        })?;
         Ok(Self { socket, local, config, database: args.database, store, unchecked: looked == Looked::Unchecked, lock })
     }
 
@@ -57,7 +61,12 @@ impl Dispatcher {
 
     /// Serves until `shutdown` is requested or the disk fails.
     pub async fn run(mut self, shutdown: Shutdown) -> Result<(), StartError> {
-        let opened = self.store.open(wall_time()).map_err(|error| stopped_by(&self.database, &error))?;
+        let opened = self.store.open(wall_time()).map_err(|error| {
+            if matches!(error, StoreError::Unavailable(_) | StoreError::Corrupt(_)) {
+                self.lock.suspect();
+            }
+            stopped_by(&self.database, &error)
+        })?;
         tracing::info!(
             "dispatcher listening on {}, database {}: {} running, {} types with pending tasks",
             self.local,

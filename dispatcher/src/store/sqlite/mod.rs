@@ -15,6 +15,7 @@ mod maintain;
 mod opening;
 mod place;
 mod reads;
+mod refusal;
 mod rows;
 #[cfg(test)]
 mod tests;
