@@ -37,10 +37,12 @@ pub(super) struct Attempt {
     /// that one, it says of this one.
     pub(super) also_known_as: Option<Lease>,
     pub(super) worker: WorkerKey,
-    /// The process that it was given to, where that is known.
+    /// The process that it was given to, where that is known. Until a restarted dispatcher knows: nobody.
     pub(super) instance: Option<Instance>,
     /// It was running when the dispatcher started.
     pub(super) recovered: bool,
+    /// The process at its worker's address does not hold it.
+    pub(super) denied: bool,
     /// Another process has taken its worker's address (R18).
     pub(super) replaced: bool,
     pub(super) address: Arc<str>,
@@ -76,7 +78,7 @@ impl Attempt {
     /// When a worker that has not answered its TASK counts as silent (R13).
     pub(super) fn silent_at(&self) -> Option<Timestamp> {
         match (self.stage, &self.lease) {
-            (Stage::Sent(at), Some(_)) => Some(at + SILENT_AFTER),
+            (Stage::Sent(at), Some(_)) if !self.denied => Some(at + SILENT_AFTER),
             _ => None,
         }
     }
@@ -149,20 +151,23 @@ impl Machine {
         let stage = if running.lease.is_some() { Stage::Unsent } else { Stage::Sent(now) };
         // Also for a plain worker: its results are known by the host that they come from.
         self.resolver.resolve(now, &running.worker);
-        let task = running.id;
-        self.begin(now, worker, running, stage);
-        if let Some(attempt) = self.attempts.get_mut(task) {
-            attempt.recovered = true;
-        }
+        self.begin(now, worker, running, stage, true);
     }
 
     /// The claim of an attempt is committed: it is handed over.
     pub(super) fn hand_over(&mut self, now: Timestamp, worker: WorkerKey, running: Running) {
-        self.begin(now, worker, running, Stage::Unsent);
+        self.begin(now, worker, running, Stage::Unsent, false);
     }
 
-    fn begin(&mut self, now: Timestamp, worker: WorkerKey, running: Running, stage: Stage) {
+    fn begin(&mut self, now: Timestamp, worker: WorkerKey, running: Running, stage: Stage, recovered: bool) {
         let task = running.id;
+        // Whether the process that had it is still there, the name service has yet to tell; until then TASK
+        // goes to whoever holds it already.
+        let nobody = Some(Instance::nobody());
+        let instance = match &running.lease {
+            Some(lease) if recovered => nobody.filter(|nobody| lease.is_for(nobody).is_some()),
+            _ => self.roster.get(worker).and_then(|worker| worker.kind.instance().cloned()),
+        };
         let lease_span = if running.lease.is_some() { self.config.lease } else { self.config.plain_lease };
         let attempt = Attempt {
             task_type: running.task_type.clone(),
@@ -170,8 +175,9 @@ impl Machine {
             lease: running.lease.clone(),
             also_known_as: None,
             worker,
-            instance: self.roster.get(worker).and_then(|worker| worker.kind.instance().cloned()),
-            recovered: false,
+            instance,
+            recovered,
+            denied: false,
             replaced: false,
             address: running.worker.clone(),
             stage,
@@ -193,6 +199,9 @@ impl Machine {
     pub(super) fn send_task(&mut self, now: Timestamp, task: TaskId) {
         let Some(attempt) = self.attempts.get_mut(task) else { return };
         let (Stage::Unsent, Some(running)) = (attempt.stage, &attempt.task) else { return };
+        if attempt.replaced && attempt.recovered {
+            return;
+        }
         if attempt.replaced || self.roster.at(&attempt.address) != Some(attempt.worker) {
             // Another process took the address before TASK could leave (R18).
             let error = TaskError { code: "REPLACED".to_owned(), message: format!("{} was replaced", attempt.address) };

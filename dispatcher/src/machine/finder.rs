@@ -89,7 +89,8 @@ impl Machine {
     }
 
     fn set_feed_alarm(&mut self, now: Timestamp) {
-        let pause = if self.types.any_starving() { FEED_HUNGRY } else { FEED_CALM };
+        let hungry = self.types.any_starving() || self.roster.any_unheard();
+        let pause = if hungry { FEED_HUNGRY } else { FEED_CALM };
         self.timers.set(Alarm::Feed, now + pause);
     }
 
@@ -198,6 +199,9 @@ impl Machine {
         }
         for (task_type, worker) in &changes.gained {
             self.types.add_worker(task_type, *worker);
+        }
+        if let Some(worker) = changes.heard {
+            self.identify(now, worker);
         }
         if let Some(worker) = changes.gone {
             if self.is_plain(worker) {

@@ -67,7 +67,8 @@ impl Machine {
     fn take_slot(&mut self, now: Timestamp, worker: WorkerKey) -> Slot {
         self.roster.take_slot(now, worker);
         let found = self.roster.get(worker).expect("only workers of the roster are offered tasks");
-        let lease = (found.kind != Kind::Plain).then(|| Lease::generate(&mut self.rng));
+        let process = found.kind.instance();
+        let lease = (found.kind != Kind::Plain).then(|| Lease::generate(&mut self.rng, process));
         Slot { worker: found.address.clone(), lease }
     }
 

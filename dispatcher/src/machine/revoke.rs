@@ -3,10 +3,10 @@
 
 use taskgrid_protocol::body::TaskCancel;
 use taskgrid_protocol::outbox::Patience;
-use taskgrid_protocol::{Beside, Body, Message, TaskId, Timestamp};
+use taskgrid_protocol::{Beside, Body, Instance, Message, TaskId, Timestamp};
 
 use super::attempts::{Attempt, Stage};
-use super::limits::{REPLACED_SILENCE, TASK_RESEND_MAX};
+use super::limits::{FEED_HUNGRY, REPLACED_SILENCE, TASK_RESEND_MAX};
 use super::roster::WorkerKey;
 use super::{Alarm, Machine, Sending};
 
@@ -40,12 +40,42 @@ impl Machine {
             self.attempts.move_to(task, successor);
             let Some(attempt) = self.attempts.get_mut(task).filter(|attempt| !attempt.ending) else { continue };
             attempt.replaced = true;
-            if attempt.stage == Stage::Unsent {
+            if attempt.stage == Stage::Unsent && !attempt.recovered {
                 self.send_task(now, task);
                 continue;
             }
             attempt.lease_until = attempt.lease_until.min(now + REPLACED_SILENCE);
             self.revoke(now, task);
+            self.set_attempt_alarm(now, task);
+        }
+    }
+
+    /// The name service has told which process is at an address whose attempts were found in the table (R26).
+    /// Their leases say whether it is the one that had them.
+    pub(super) fn identify(&mut self, now: Timestamp, worker: WorkerKey) {
+        let Some(process) = self.roster.get(worker).and_then(|worker| worker.kind.instance().cloned()) else { return };
+        let tasks: Vec<TaskId> = self.attempts.at(worker).collect();
+        for task in tasks {
+            let Some(attempt) = self.attempts.get_mut(task).filter(|attempt| attempt.recovered && !attempt.ending)
+            else {
+                continue;
+            };
+            if attempt.lease.as_ref().and_then(|lease| lease.is_for(&process)) != Some(false) {
+                attempt.instance = Some(process.clone());
+                if matches!(attempt.stage, Stage::Sent(_)) {
+                    // Now it may start, if it has not yet: it may have been lost on the way.
+                    attempt.stage = Stage::Unsent;
+                    attempt.denied = false;
+                    self.outbox.forget(&Sending::Revoke(task));
+                    self.send_task(now, task);
+                }
+            } else {
+                attempt.replaced = true;
+                attempt.lease_until = attempt.lease_until.min(now + REPLACED_SILENCE);
+                if attempt.denied {
+                    self.handle_lease_lost(task);
+                }
+            }
             self.set_attempt_alarm(now, task);
         }
     }
@@ -57,6 +87,13 @@ impl Machine {
         self.outbox.answered(now, &Sending::Revoke(task));
         let Some(attempt) = self.attempts.get_mut(task) else { return };
         let (worker, known) = (attempt.worker, attempt.replaced);
+        if attempt.recovered && !known && attempt.instance == Some(Instance::nobody()) {
+            // It has not started there. Whether it is to, or whether the process that had it is gone, the name
+            // service has yet to tell.
+            attempt.denied = true;
+            self.outbox.answered(now, &Sending::Task(task));
+            return self.timers.set_earlier(Alarm::Feed, now + FEED_HUNGRY);
+        }
         attempt.replaced = true;
         if !matches!(attempt.stage, Stage::Acknowledged(_)) {
             self.handle_lease_lost(task);

@@ -93,6 +93,8 @@ pub(super) struct Registered {
     pub(super) gained: Vec<(TaskType, WorkerKey)>,
     /// These have one less.
     pub(super) lost: Vec<(TaskType, WorkerKey)>,
+    /// It is known now which process this is.
+    pub(super) heard: Option<WorkerKey>,
     /// This process is no longer registered for anything: it was replaced, or is gone.
     pub(super) gone: Option<WorkerKey>,
 }
@@ -135,6 +137,11 @@ impl Roster {
     /// Workers that the name service knows.
     pub(super) fn registered(&self) -> impl Iterator<Item = &Worker> {
         self.workers.values().filter(|worker| worker.is_registered())
+    }
+
+    /// Whether it is unknown which process is at some address.
+    pub(super) fn any_unheard(&self) -> bool {
+        self.workers.values().any(|worker| worker.kind == Kind::Unheard)
     }
 
     pub(super) fn free(&self) -> &BTreeSet<WorkerKey> {
@@ -201,6 +208,7 @@ impl Roster {
             (None, Kind::Plain) => PLAIN_WORKER_DATAGRAM_MAX,
             (None, _) => RECEIVE_BUFFER,
         };
+        changes.heard = (worker.kind == Kind::Unheard).then_some(key);
         worker.kind = kind;
         worker.capacity = entry.capacity.clamp(1, CAPACITY_MAX);
         worker.batch = entry.batch;
@@ -254,7 +262,7 @@ impl Roster {
         worker.listed = false;
         let lost = std::mem::take(&mut worker.types).into_iter().map(|task_type| (task_type, key)).collect();
         self.refresh(now, key);
-        Registered { gained: Vec::new(), lost, gone: Some(key) }
+        Registered { lost, gone: Some(key), ..Registered::default() }
     }
 
     /// A name service that has forgotten everything must name each worker again.

@@ -109,3 +109,67 @@ fn a_claim_for_a_process_that_was_replaced_meanwhile_costs_nothing() {
     let task = grid.task(WORKER);
     assert_eq!((&task["attempt"], &task["instance"]), (&json!(1), &json!("new")));
 }
+
+/// A dispatcher that starts does not know whether the process at the address is the one that had the attempt.
+fn restarted(acknowledged: bool) -> (Grid, Value) {
+    let mut grid = Grid::new();
+    grid.register(process("old"));
+    grid.post("x");
+    let task = grid.task(WORKER);
+    if acknowledged {
+        grid.send(WORKER, about("TASK_ACK", &task, json!({"state": "running"})));
+    }
+    let mut grid = grid.restart();
+    let first = grid.task(WORKER);
+    assert_eq!((&first["lease"], &first["instance"]), (&task["lease"], &json!("-")));
+    (grid, task)
+}
+
+#[test]
+fn a_restarted_dispatcher_lets_an_attempt_start_only_at_the_process_that_had_it() {
+    let (mut grid, task) = restarted(false);
+    grid.send(WORKER, rejected(&task));
+    grid.advance(Duration::from_secs(1));
+    let sent = grid.task(WORKER);
+    assert_eq!((&sent["lease"], &sent["instance"], &sent["attempt"]), (&task["lease"], &json!("old"), &json!(1)));
+    assert_eq!(grid.return_result(WORKER, &task, json!({"result": 1})), json!({"message": "Result stored"}));
+}
+
+#[test]
+fn what_ran_when_dispatcher_and_worker_were_killed_is_charged_and_goes_on_at_once() {
+    for acknowledged in [false, true] {
+        let (mut grid, task) = restarted(acknowledged);
+        grid.register_quietly(process("new"));
+        grid.send(WORKER, rejected(&task));
+        grid.advance(Duration::from_secs(3));
+        let again = grid.task(WORKER);
+        assert_eq!((&again["instance"], &again["attempt"]), (&json!("new"), &json!(2)));
+        assert_ne!(again["lease"], task["lease"]);
+    }
+}
+
+/// R25: what takes the whole machine down, and everything starts again, is poison too.
+#[test]
+fn a_task_that_kills_dispatcher_and_worker_is_poison() {
+    let mut grid = Grid::new();
+    grid.register(process("0"));
+    grid.ask(CLIENT, json!({"type": "POST_TASK", "data": {"type": "reverse", "payload": "x", "max_attempts": 20}}));
+    for killed in 1..=3 {
+        let task = grid.tasks(WORKER).pop().unwrap();
+        grid = grid.restart();
+        grid.register_quietly(process(&killed.to_string()));
+        grid.send(WORKER, rejected(&task));
+        grid.take(WORKER);
+        grid.advance(Duration::from_secs(8));
+    }
+    assert_eq!(grid.result_of(1)["task_error"]["code"], "WORKER_LOST");
+}
+
+#[test]
+fn a_restarted_dispatcher_adopts_what_runs_without_the_name_service() {
+    let (mut grid, task) = restarted(true);
+    grid.send(WORKER, about("TASK_ACK", &task, json!({"state": "running"})));
+    grid.advance(Duration::from_secs(20));
+    assert!(grid.tasks(WORKER).is_empty());
+    assert_eq!(grid.return_result(WORKER, &task, json!({"result": 1})), json!({"message": "Result stored"}));
+}
