@@ -9,7 +9,7 @@ use taskgrid_protocol::reply::pad;
 use taskgrid_protocol::{Body, ErrorCode, Json, Message, RequestId, TaskType, Timestamp};
 
 use super::limits::{FAR_QUESTION_BYTES, FEED_CALM, FEED_HUNGRY, NAMESERVICE_SILENCE, QUESTIONS_MAX};
-use super::roster::Registered;
+use super::roster::{Registered, WorkerKey};
 use super::{Alarm, Machine, Sending};
 
 /// A question to the name service.
@@ -88,6 +88,17 @@ impl Machine {
         self.ask_waiting_questions(now);
     }
 
+    /// What is known of a worker was wrong: who serves its types is asked anew, since the changes will not tell
+    /// what they have told already.
+    pub(super) fn look_up_again(&mut self, now: Timestamp, lost: &[(TaskType, WorkerKey)]) {
+        for (task_type, _) in lost {
+            if let Some(state) = self.types.get_mut(task_type) {
+                state.asked = false;
+                self.want_workers(now, task_type);
+            }
+        }
+    }
+
     fn set_feed_alarm(&mut self, now: Timestamp) {
         let hungry = self.types.any_starving() || self.roster.any_unheard();
         let pause = if hungry { FEED_HUNGRY } else { FEED_CALM };
@@ -158,6 +169,11 @@ impl Machine {
             return;
         }
         state.looked_up = true;
+        let since = self.finder.since;
+        if reply.epoch == since.epoch && reply.version < since.version && !since.reset {
+            // It was long under way: the changes have told of these workers since, and of what became of them.
+            return;
+        }
         for entry in &reply.workers {
             let changes = self.roster.register(now, entry, std::slice::from_ref(task_type));
             self.apply(now, changes);

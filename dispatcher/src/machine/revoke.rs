@@ -99,10 +99,11 @@ impl Machine {
             self.handle_lease_lost(task);
         }
         if !known {
-            // The name service will tell of the new process; until then nothing is offered to the old one.
+            // Until the name service has told of the new process, nothing is offered to the old one.
             let changes = self.roster.unregister_all(now, worker);
+            let lost = changes.lost.clone();
             self.apply(now, changes);
-            self.timers.set_earlier(Alarm::Feed, now);
+            self.look_up_again(now, &lost);
         }
     }
 

@@ -128,6 +128,12 @@ impl Grid {
         self.version += 1;
     }
 
+    /// A worker registers, and the changes do not tell.
+    pub(super) fn register_without_a_trace(&mut self, entry: Value) {
+        self.register_quietly(entry);
+        self.version -= 1;
+    }
+
     pub(super) fn deregister(&mut self, address: &str) {
         for worker in &mut self.workers {
             if worker["address"] == address {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::grid::{CLIENT, Grid};
+use super::grid::{CLIENT, Grid, NAMESERVICE};
 
 const WORKER: &str = "127.0.0.1:6000";
 
@@ -172,4 +172,34 @@ fn a_restarted_dispatcher_adopts_what_runs_without_the_name_service() {
     grid.advance(Duration::from_secs(20));
     assert!(grid.tasks(WORKER).is_empty());
     assert_eq!(grid.return_result(WORKER, &task, json!({"result": 1})), json!({"message": "Result stored"}));
+}
+
+/// Answers come in any order. One that is older than what is known already must not bring an old process back.
+#[test]
+fn an_answer_of_the_name_service_that_comes_late_changes_nothing() {
+    let mut grid = Grid::new();
+    grid.register(process("new"));
+    grid.nameservice_up = false;
+    grid.lookups();
+    grid.post("x");
+    let asked = grid.lookups().into_iter().find(|asked| asked["data"]["type"] == "reverse").unwrap();
+    let late = json!({"workers": [process("old")], "epoch": 1, "version": 1});
+    grid.send(NAMESERVICE, json!({"type": "RESPONSE", "id": asked["id"], "data": late}));
+    grid.advance(Duration::from_secs(1));
+    let sent = grid.take(WORKER);
+    assert!(sent.iter().all(|sent| sent["type"] == "TASK" && sent["instance"] == "new"), "{sent:?}");
+}
+
+/// Whatever the dispatcher believes, a denial makes it ask.
+#[test]
+fn a_worker_that_denies_what_was_believed_of_it_is_looked_up_anew() {
+    let mut grid = Grid::new();
+    grid.register(process("old"));
+    grid.post("x");
+    let task = grid.task(WORKER);
+    grid.lookups();
+    grid.register_without_a_trace(process("new"));
+    grid.send(WORKER, rejected(&task));
+    grid.advance(Duration::from_secs(2));
+    assert_eq!(grid.task(WORKER)["instance"], "new");
 }
