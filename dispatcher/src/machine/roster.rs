@@ -168,10 +168,11 @@ impl Roster {
         let ip = address.parse::<std::net::SocketAddr>().ok().map(|addr| addr.ip());
         let worker = Worker {
             address: address.clone(),
-            kind,
             capacity: 1,
             batch: false,
-            max_datagram: PLAIN_WORKER_DATAGRAM_MAX,
+            // That of one who understands leases is as long as any, until it says otherwise.
+            max_datagram: if kind == Kind::Plain { PLAIN_WORKER_DATAGRAM_MAX } else { RECEIVE_BUFFER },
+            kind,
             listed: false,
             types: BTreeSet::new(),
             used: 0,

@@ -43,6 +43,19 @@ fn a_running_attempt_is_left_to_its_worker_for_one_lease() {
     assert_eq!(grid.status_of(id), "done");
 }
 
+/// The worker has taken long datagrams all along, only its new dispatcher has not heard of it.
+#[test]
+fn a_long_task_survives_a_restart() {
+    let mut grid = Grid::new();
+    grid.worker(WORKER, &["reverse"], 1);
+    let request = json!({"type": "reverse", "payload": "x".repeat(20_000)});
+    grid.ask(CLIENT, json!({"type": "POST_TASK", "data": request}));
+    grid.task(WORKER);
+    let mut grid = grid.restart();
+    assert_eq!(grid.task(WORKER)["data"]["id"], 1);
+    assert_eq!(grid.status_of(1), "running");
+}
+
 #[test]
 fn a_heartbeat_adopts_the_run() {
     let mut grid = Grid::new();
