@@ -30,7 +30,7 @@ impl Machine {
             self.handle_cancelled(now, task, reply_to, &outcome);
         }
         for (reply_to, outcome) in hung.retries.iter().zip(outcomes.retries) {
-            self.handle_retried(reply_to, outcome);
+            self.handle_retried(now, reply_to, outcome);
         }
         for task in outcomes.expired {
             self.handle_expired(now, task);
@@ -122,11 +122,12 @@ impl Machine {
         }
     }
 
-    fn handle_retried(&mut self, reply_to: &ReplyTo, outcome: Retried) {
+    fn handle_retried(&mut self, now: Timestamp, reply_to: &ReplyTo, outcome: Retried) {
         match outcome {
             Retried::Requeued { id, task_type } => {
                 if self.types.admit(&task_type) {
                     self.types.pending_now(&task_type);
+                    self.want_workers(now, &task_type);
                 }
                 self.reply(reply_to, &acted("Task is pending again", id, Status::Pending));
             }

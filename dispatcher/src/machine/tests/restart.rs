@@ -26,6 +26,19 @@ fn each_type_with_pending_tasks_is_looked_up_anew() {
     assert_eq!(grid.tasks(WORKER).len(), 4);
 }
 
+/// A dispatcher that starts knows the types that have pending tasks, and hears of workers of others too.
+#[test]
+fn a_retried_task_of_a_type_that_nobody_has_asked_for_finds_its_worker() {
+    let mut grid = Grid::new();
+    let id = grid.post("x");
+    grid.ask(CLIENT, json!({"type": "CANCEL_TASK", "data": {"task_id": id}}));
+    let mut grid = grid.restart();
+    grid.worker(WORKER, &["reverse"], 1);
+    grid.ask(CLIENT, json!({"type": "RETRY_TASK", "data": {"task_id": id}}));
+    grid.advance(Duration::from_secs(1));
+    assert_eq!(grid.task(WORKER)["data"]["id"], id);
+}
+
 #[test]
 fn a_running_attempt_is_left_to_its_worker_for_one_lease() {
     let mut grid = Grid::new();
