@@ -25,7 +25,8 @@ pub fn decode(datagram: &[u8], from: SocketAddr, sink: &mut impl FnMut(Element))
     let Ok(text) = std::str::from_utf8(datagram) else {
         let text = String::from_utf8_lossy(datagram);
         if let Some(id) = request_form(&text) {
-            refuse(from, id, false, "the datagram is not UTF-8", sink);
+            let to = ReplyTo::new(from, id, false, datagram.len());
+            refuse(to, "the datagram is not UTF-8", sink);
         }
         return;
     };
@@ -37,12 +38,13 @@ pub fn decode(datagram: &[u8], from: SocketAddr, sink: &mut impl FnMut(Element))
 }
 
 fn decode_array(text: &str, from: SocketAddr, sink: &mut impl FnMut(Element)) {
+    let to = ReplyTo::new(from, None, true, text.len());
     let elements: Vec<&RawValue> = match serde_json::from_str(text) {
         Ok(elements) => elements,
-        Err(_) => return refuse(from, None, true, "the datagram is not a JSON array of messages", sink),
+        Err(_) => return refuse(to, "the datagram is not a JSON array of messages", sink),
     };
     if elements.len() > ARRAY_MAX {
-        return refuse(from, None, true, &format!("an array holds at most {ARRAY_MAX} messages"), sink);
+        return refuse(to, &format!("an array holds at most {ARRAY_MAX} messages"), sink);
     }
     for element in elements {
         if let Some(element) = decode_one(element.get(), from, true) {
@@ -56,25 +58,25 @@ fn decode_one(text: &str, from: SocketAddr, packed: bool) -> Option<Element> {
         Ok(envelope) => envelope,
         Err(error) => {
             let id = request_form(text)?;
-            return Some(refused(ReplyTo { addr: from, id, packed }, &error));
+            return Some(refused(ReplyTo::new(from, id, packed, text.len()), &error));
         }
     };
     let beside = envelope.beside();
     if envelope.kind == "RESPONSE" {
         // Only our own requests are awaited, and those carry an `id`, so their answers have `data`.
         let body = Body::Response(Json::check(envelope.data?).ok()?);
-        return Some(Element::Message(Message { beside, body, packed }));
+        return Some(Element::Message(Message { beside, body, packed, length: text.len() }));
     }
     if envelope.error.is_some() {
         return None;
     }
-    let reply_to = ReplyTo { addr: from, id: beside.id.clone(), packed };
+    let reply_to = ReplyTo::new(from, beside.id.clone(), packed, text.len());
     let data = match envelope.data {
         Some(data) => data,
         None => serde_json::from_str("{}").expect("an empty object is JSON"),
     };
     let element = match Body::decode(&envelope.kind, data) {
-        Some(Ok(body)) => Element::Message(Message { beside, body, packed }),
+        Some(Ok(body)) => Element::Message(Message { beside, body, packed, length: text.len() }),
         Some(Err(error)) => refused(reply_to, &error),
         None => {
             let error = ErrorReply::new(
@@ -98,8 +100,7 @@ fn request_form(text: &str) -> Option<Option<RequestId>> {
     Some(fields.get("id").and_then(|id| RequestId::check(id).ok()))
 }
 
-fn refuse(from: SocketAddr, id: Option<RequestId>, packed: bool, why: &str, sink: &mut impl FnMut(Element)) {
-    let reply_to = ReplyTo { addr: from, id, packed };
+fn refuse(reply_to: ReplyTo, why: &str, sink: &mut impl FnMut(Element)) {
     sink(Element::Refused(reply_to, ErrorReply::new(ErrorCode::BadRequest, why)));
 }
 

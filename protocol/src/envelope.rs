@@ -6,7 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::{Beside, Lease, RequestId};
+use crate::{Beside, Instance, Lease, RequestId};
 
 /// The first step of decoding: `data` stays raw until `type` says what it is. Not an adjacently tagged
 /// enum, since that fails or loses the raw bytes when `data` stands before `type`.
@@ -22,6 +22,7 @@ pub(crate) struct Envelope<'a> {
     #[serde(default, deserialize_with = "id")]
     id: Option<RequestId>,
     lease: Option<Lease>,
+    instance: Option<Instance>,
     attempt: Option<u32>,
     timeout_s: Option<u64>,
     free_slots: Option<u32>,
@@ -41,6 +42,7 @@ impl Envelope<'_> {
         Beside {
             id: self.id.clone(),
             lease: self.lease.clone(),
+            instance: self.instance.clone(),
             attempt: self.attempt,
             timeout_s: self.timeout_s,
             free_slots: self.free_slots,
@@ -57,11 +59,12 @@ pub(crate) struct Outgoing<'a, T> {
 
 impl<T: Serialize> Serialize for Outgoing<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Beside { id, lease, attempt, timeout_s, free_slots } = self.beside;
+        let Beside { id, lease, instance, attempt, timeout_s, free_slots } = self.beside;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", self.kind)?;
         entry(&mut map, "id", id.as_ref())?;
         entry(&mut map, "lease", lease.as_ref())?;
+        entry(&mut map, "instance", instance.as_ref())?;
         entry(&mut map, "attempt", attempt.as_ref())?;
         entry(&mut map, "timeout_s", timeout_s.as_ref())?;
         entry(&mut map, "free_slots", free_slots.as_ref())?;

@@ -35,6 +35,11 @@ pub enum ErrorCode {
     NoWorker,
     /// A queue is full. Nothing was stored; ask again after `retry_after_ms`.
     Overloaded,
+    /// As many tasks are pending as the operator allows. Nothing was stored; ask again after `retry_after_ms`.
+    QueueFull,
+    /// The answer is longer than a stranger may have for so short a request. Ask again, with white space or a field
+    /// `pad` that makes the message `need_bytes` long.
+    PadRequest,
     /// The server is stopping. Ask again after `retry_after_ms`.
     ShuttingDown,
     /// The task was cancelled; it will have no result.
@@ -60,18 +65,21 @@ pub struct ErrorReply {
     /// When asking again makes sense, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
+    /// How long the request must be, if that is what is wrong (R37).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub need_bytes: Option<usize>,
 }
 
 impl ErrorReply {
     /// An error that asking again will not change.
     pub fn new(code: ErrorCode, error: impl Into<String>) -> Self {
-        Self { error: error.into(), code, retry_after_ms: None }
+        Self { error: error.into(), code, retry_after_ms: None, need_bytes: None }
     }
 
     /// An error that passes; the peer should ask again after `wait`.
     pub fn passing(code: ErrorCode, error: impl Into<String>, wait: Duration) -> Self {
         let retry_after_ms = Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-        Self { error: error.into(), code, retry_after_ms }
+        Self { error: error.into(), code, retry_after_ms, need_bytes: None }
     }
 }
 

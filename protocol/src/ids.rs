@@ -135,22 +135,65 @@ fn check_instance(text: &str) -> Result<(), InvalidName> {
     Err(InvalidName("an instance has 1 to 64 bytes"))
 }
 
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+const RANDOM_LENGTH: usize = 16;
+
 /// Sixteen characters of base32 are 80 random bits: more than a stranger can guess (R11).
 fn random_name(rng: &mut impl RngCore) -> String {
-    const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
-    let mut bytes = [0; 16];
+    let mut bytes = [0; RANDOM_LENGTH];
     rng.fill_bytes(&mut bytes);
     bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
 }
 
+/// Digits of a name's digest in base32.
+fn digits(mut digest: u64, count: usize) -> String {
+    let mut text = String::with_capacity(count);
+    for _ in 0..count {
+        text.push(char::from(ALPHABET[usize::from(digest.to_le_bytes()[0] & 31)]));
+        digest >>= 5;
+    }
+    text
+}
+
+/// Characters by which a lease says to which process it was issued.
+const MARK_LENGTH: usize = 6;
+
 impl Lease {
-    /// A lease that was never issued before.
-    pub fn generate(rng: &mut impl RngCore) -> Self {
-        Self(random_name(rng).into())
+    /// A lease that was never issued before, for this process or for one without a name.
+    ///
+    /// It ends in a mark of the process. So a dispatcher that finds it in the table after its restart can tell
+    /// whether the process that serves the address now is the one that it was issued to (R18). To everybody
+    /// else it is opaque.
+    pub fn generate(rng: &mut impl RngCore, process: Option<&Instance>) -> Self {
+        let mut text = random_name(rng);
+        text.extend(process.map(Instance::mark));
+        Self(text.into())
+    }
+
+    /// Whether it was issued to this process; `None`: it does not say.
+    pub fn is_for(&self, process: &Instance) -> Option<bool> {
+        let mark = self.0.get(RANDOM_LENGTH..).filter(|mark| mark.len() == MARK_LENGTH)?;
+        Some(mark == process.mark())
     }
 }
 
 impl Instance {
+    /// What no process is called: a message that names it is for whoever holds the attempt already.
+    pub fn nobody() -> Self {
+        Self("-".into())
+    }
+
+    /// The FNV-1a digest of the name, as far as it fits.
+    fn mark(&self) -> String {
+        let digest = self
+            .0
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        // The lower half mixes least.
+        digits(digest >> 32, MARK_LENGTH)
+    }
+
     /// A name for a process that has just started.
     pub fn generate(rng: &mut impl RngCore) -> Self {
         Self(random_name(rng).into())
@@ -236,8 +279,23 @@ mod tests {
     fn leases_come_from_the_seed_alone() {
         let mut one = ChaCha8Rng::seed_from_u64(7);
         let mut two = ChaCha8Rng::seed_from_u64(7);
-        let first = Lease::generate(&mut one);
-        assert_eq!(first, Lease::generate(&mut two));
-        assert_ne!(first, Lease::generate(&mut one));
+        let first = Lease::generate(&mut one, None);
+        assert_eq!(first, Lease::generate(&mut two, None));
+        assert_ne!(first, Lease::generate(&mut one, None));
+    }
+
+    #[test]
+    fn a_lease_tells_to_which_process_it_was_issued() {
+        let mut rng = ChaCha8Rng::seed_from_u64(7);
+        let (one, other) = (Instance::generate(&mut rng), Instance::generate(&mut rng));
+        let lease = Lease::generate(&mut rng, Some(&one));
+        assert_eq!((lease.is_for(&one), lease.is_for(&other)), (Some(true), Some(false)));
+        assert!(lease.as_str().len() <= LEASE_MAX);
+        for silent in [Lease::generate(&mut rng, None), Lease::new("x").unwrap()] {
+            assert_eq!(silent.is_for(&one), None);
+        }
+        let marks: std::collections::BTreeSet<String> =
+            (0..1_000).map(|_| Instance::generate(&mut rng).mark()).collect();
+        assert_eq!(marks.len(), 1_000);
     }
 }

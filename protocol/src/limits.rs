@@ -21,6 +21,10 @@ pub const ARRAY_MAX: usize = 1_024;
 /// A reply to a plain client carries its fields twice up to this length, and once above it (R35).
 pub const DOUBLED_REPLY_MAX: usize = 1_200;
 
+/// How many times longer than its request an answer to a stranger may be (R37): a forged source then gains no
+/// more than with QUIC, which allows the same.
+pub const AMPLIFICATION_MAX: usize = 3;
+
 /// Payload and result, as JSON text. With 48 KiB the largest TASK and the largest reply still fit into a
 /// datagram.
 pub const VALUE_MAX: usize = 48 * 1024;

@@ -58,6 +58,10 @@ pub fn receive<N: Node>(
 ) {
     codec::decode(datagram, from, &mut |element| match element {
         Element::Message(message) => node.handle_datagram(now, from, message),
-        Element::Refused(reply_to, error) => refuse(reply_to.answer(&error)),
+        Element::Refused(reply_to, error) => {
+            if let Some(answer) = reply_to.answer(&error) {
+                refuse(answer);
+            }
+        }
     });
 }

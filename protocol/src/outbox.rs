@@ -230,7 +230,8 @@ impl RoundTrip {
 
 /// Whether an address is on this machine or on a private network.
 pub fn is_near(ip: IpAddr) -> bool {
-    match ip {
+    // A socket for both families sees IPv4 as a part of IPv6.
+    match ip.to_canonical() {
         IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }

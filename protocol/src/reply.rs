@@ -1,14 +1,17 @@
-//! Answers, in the two forms that clients expect.
+//! Answers, in the two forms that clients expect, and not too long for strangers.
 
+use std::cmp::Ordering;
 use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use crate::limits::DOUBLED_REPLY_MAX;
-use crate::{RequestId, Transmit};
+use crate::limits::{AMPLIFICATION_MAX, DOUBLED_REPLY_MAX};
+use crate::outbox::is_near;
+use crate::{ErrorCode, ErrorReply, RequestId, Transmit};
 
-/// Where an answer goes and which form it takes.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where an answer goes and which form it takes. Two are equal if they answer the same request, however long
+/// its copies were.
+#[derive(Clone, Debug)]
 pub struct ReplyTo {
     /// The source of the request.
     pub addr: SocketAddr,
@@ -16,30 +19,85 @@ pub struct ReplyTo {
     pub id: Option<RequestId>,
     /// Whether the request came in an array, so that the answer may travel in one.
     pub packed: bool,
+    /// How long the answer may be, where that matters: the source may be forged, and its owner must not be
+    /// flooded by us (R37).
+    longest: Option<usize>,
+}
+
+impl PartialEq for ReplyTo {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for ReplyTo {}
+
+impl PartialOrd for ReplyTo {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ReplyTo {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.addr, &self.id, self.packed).cmp(&(other.addr, &other.id, other.packed))
+    }
 }
 
 impl ReplyTo {
+    /// The answer to a request of `length` bytes.
+    pub fn new(addr: SocketAddr, id: Option<RequestId>, packed: bool, length: usize) -> Self {
+        let longest = (!is_near(addr.ip())).then_some(length * AMPLIFICATION_MAX);
+        Self { addr, id, packed, longest }
+    }
+
     /// Encodes an answer.
     ///
     /// A request with an `id` gets `{"type":"RESPONSE","id":…,"data":{…}}`. A plain client reads its
     /// fields at the top level or under `data`, so it gets both, and the top level alone where both would
-    /// be long (R35).
+    /// be long (R35). A stranger who gets more than they sent is asked for a longer request; `None`: even that
+    /// is too long.
     ///
     /// Panics when `data` does not serialise to a JSON object, which is a mistake in the program.
-    pub fn answer(&self, data: &impl Serialize) -> Transmit {
+    pub fn answer(&self, data: &impl Serialize) -> Option<Transmit> {
+        let longest = self.longest.unwrap_or(usize::MAX);
+        let doubled = self.id.is_none().then(|| self.encode(data, true));
+        let text = doubled.filter(|text| text.len() <= longest.min(DOUBLED_REPLY_MAX));
+        let text = text.unwrap_or_else(|| self.encode(data, false));
+        let text = if text.len() <= longest { text } else { self.ask_for_padding(text.len(), longest)? };
+        Some(Transmit { to: self.addr, bytes: text.into_bytes(), pack: self.packed })
+    }
+
+    fn ask_for_padding(&self, length: usize, longest: usize) -> Option<String> {
+        let need_bytes = length.div_ceil(AMPLIFICATION_MAX);
+        let sentence =
+            format!("the answer is long; ask again with spaces or a field 'pad', in {need_bytes} bytes or more");
+        [sentence.as_str(), "pad"].into_iter().find_map(|sentence| {
+            let error = ErrorReply::new(ErrorCode::PadRequest, sentence);
+            let text = self.encode(&ErrorReply { need_bytes: Some(need_bytes), ..error }, false);
+            (text.len() <= longest).then_some(text)
+        })
+    }
+
+    fn encode(&self, data: &impl Serialize, doubled: bool) -> String {
         let data = serde_json::to_string(data).expect("our own replies have a JSON form");
         let fields =
             data.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).expect("the data of a reply is an object");
-        let text = match &self.id {
+        match &self.id {
             Some(id) => format!(r#"{{"type":"RESPONSE","id":{},"data":{data}}}"#, id.as_json()),
             None if fields.is_empty() => String::from(r#"{"type":"RESPONSE","data":{}}"#),
-            None => {
-                let doubled = format!(r#"{{"type":"RESPONSE",{fields},"data":{data}}}"#);
-                if doubled.len() <= DOUBLED_REPLY_MAX { doubled } else { format!(r#"{{"type":"RESPONSE",{fields}}}"#) }
-            }
-        };
-        Transmit { to: self.addr, bytes: text.into_bytes(), pack: self.packed }
+            None if doubled => format!(r#"{{"type":"RESPONSE",{fields},"data":{data}}}"#),
+            None => format!(r#"{{"type":"RESPONSE",{fields}}}"#),
+        }
     }
+}
+
+/// Makes a request at least `length` bytes long: spaces before its last brace change nothing, alone or in an
+/// array.
+pub fn pad(request: &mut Transmit, length: usize) {
+    let missing = length.saturating_sub(request.bytes.len());
+    let end = request.bytes.len().saturating_sub(1);
+    request.bytes.splice(end..end, std::iter::repeat_n(b' ', missing));
 }
 
 #[cfg(test)]
@@ -48,8 +106,16 @@ mod tests {
     use crate::{ErrorCode, ErrorReply};
 
     fn text(id: Option<RequestId>, error: &ErrorReply) -> String {
-        let to = ReplyTo { addr: ([127, 0, 0, 1], 9).into(), id, packed: false };
-        String::from_utf8(to.answer(error).bytes).unwrap()
+        let to = ReplyTo::new(([127, 0, 0, 1], 9).into(), id, false, 20);
+        String::from_utf8(to.answer(error).unwrap().bytes).unwrap()
+    }
+
+    /// What a stranger gets who has sent so many bytes.
+    fn abroad(id: Option<RequestId>, error: &ErrorReply, length: usize) -> Option<serde_json::Value> {
+        let to = ReplyTo::new(([203, 0, 113, 9], 9).into(), id, false, length);
+        let answer = to.answer(error)?;
+        assert!(answer.bytes.len() <= 3 * length, "{} bytes for {length}", answer.bytes.len());
+        Some(serde_json::from_slice(&answer.bytes).unwrap())
     }
 
     #[test]
@@ -75,5 +141,33 @@ mod tests {
             text(Some(RequestId::number(7)), &error),
             r#"{"type":"RESPONSE","id":7,"data":{"error":"Task not found","code":"NOT_FOUND"}}"#
         );
+    }
+
+    /// R37: whoever forges a source makes us send no more than three times what they send.
+    #[test]
+    fn a_stranger_gets_no_more_than_three_times_what_they_sent() {
+        let error = ErrorReply::new(ErrorCode::TaskFailed, "x".repeat(700));
+        for id in [None, Some(RequestId::number(7))] {
+            let mut answered = 0;
+            for length in 1..400 {
+                let Some(answer) = abroad(id.clone(), &error, length) else { continue };
+                let data = if id.is_some() { &answer["data"] } else { &answer };
+                let need = data["need_bytes"].as_u64();
+                assert_eq!(data["code"] == "PAD_REQUEST", need.is_some());
+                let enough = usize::try_from(need.unwrap_or(length as u64)).unwrap();
+                assert_eq!(length >= enough, need.is_none(), "{length} bytes, {enough} would do");
+                answered += 1;
+            }
+            assert!(answered > 370, "{answered}");
+        }
+    }
+
+    #[test]
+    fn padding_is_white_space_within_the_message() {
+        let mut request = Transmit { to: ([203, 0, 113, 9], 9).into(), bytes: br#"{"a":{}}"#.to_vec(), pack: true };
+        pad(&mut request, 12);
+        assert_eq!(request.bytes, br#"{"a":{}    }"#);
+        pad(&mut request, 3);
+        assert_eq!(request.bytes.len(), 12);
     }
 }

@@ -9,7 +9,7 @@ mod shutdown;
 mod socket;
 mod start;
 
-pub use arguments::parse_seconds;
+pub use arguments::{parse_bytes, parse_seconds};
 pub use clock::{Clock, wall_time};
 pub use driver::{EVENT_QUEUE, drive};
 pub use log::init as init_log;

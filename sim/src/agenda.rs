@@ -55,6 +55,8 @@ pub enum Local {
     Apply(Box<Batch>),
     /// For the dispatcher's machine.
     Dispatcher(taskgrid_dispatcher::machine::Event),
+    /// It is time to see how much space the disk has.
+    LookAtSpace,
     /// The disk comes to this read.
     Read(u64, taskgrid_dispatcher::store::Query),
     /// A handler has ended by itself.

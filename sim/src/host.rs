@@ -47,6 +47,8 @@ pub struct Weather {
     pub names: BTreeMap<String, SocketAddr>,
     /// No space is left on the dispatcher's disk until then.
     pub full_until: Micros,
+    /// Little space is left, but some, until then.
+    pub low_until: Micros,
     /// Another program holds the lock until then.
     pub locked_until: Micros,
     /// Every sync takes long until then.

@@ -48,11 +48,25 @@ impl<'a> Session<'a> {
         if let Ok(answer) = tokio::time::timeout(EXPLAIN_AFTER, &mut call).await {
             return answer;
         }
+        // Who says "later" is not silent, and another dispatcher would not help.
+        let client = self.client.clone().with_patience(EXPLAIN_AFTER / 3);
+        let is_there = tokio::select! {
+            biased;
+            answer = &mut call => return answer,
+            pong = client.ping() => pong.is_ok(),
+        };
         let (server, seconds) = (escape_line(self.client.server()), self.patience.as_secs_f64());
-        let line = format!(
-            "{server} has not answered yet; asking until {seconds} s have passed. Does a dispatcher run there? \
+        let line = if is_there {
+            format!(
+                "{server} puts the request off: it has too little space, or too much to do. Trying until {seconds} s have \
+                 passed."
+            )
+        } else {
+            format!(
+                "{server} has not answered yet; asking until {seconds} s have passed. Does a dispatcher run there? \
              'taskgrid up' starts one."
-        );
+            )
+        };
         self.console.tell(&line);
         call.await
     }

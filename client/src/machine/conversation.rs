@@ -26,6 +26,8 @@ pub(super) struct Conversation {
     /// A copy was sent that was never answered before another one was refused.
     pub(super) doubt: bool,
     pub(super) garbled: bool,
+    /// How long the server wants our requests to be (R37).
+    pub(super) pad: usize,
 }
 
 /// Where a conversation stands. Exactly one holder (the queue, an outbox, an alarm) knows it in each.
@@ -58,6 +60,7 @@ impl Conversation {
             round: 0,
             doubt: false,
             garbled: false,
+            pad: 0,
         };
         let slice = Span(conversation.slice(now));
         if let Request::Submit { task, wait } = &mut conversation.request {

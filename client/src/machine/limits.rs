@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use taskgrid_protocol::limits::{AMPLIFICATION_MAX, DATAGRAM_MAX};
+
 /// Calls under way at a time: as many as a dispatcher lets wait (R10a).
 pub const CALLS_MAX: usize = 100_000;
 
@@ -39,3 +41,6 @@ pub(super) const LOOK_UP_AGAIN_AFTER: Duration = Duration::from_secs(1);
 const _: () = assert!(
     taskgrid_protocol::limits::ANSWER_DEADLINE.as_secs() >= 2 * SLICES_PER_PATIENCE as u64 * WAIT_AGAIN_AFTER.as_secs()
 );
+
+/// The longest request that is padded because the server asks for it: the longest answer needs no more.
+pub(super) const PAD_MAX: usize = DATAGRAM_MAX.div_ceil(AMPLIFICATION_MAX);

@@ -23,6 +23,8 @@ pub(super) enum Said {
     NotReady(Option<Status>),
     /// No. `Some`: ask again after this time.
     Refused(Rejected, Option<Duration>),
+    /// The answer is too long for so short a request: ask with at least so many bytes (R37).
+    Pad(usize),
     /// This version does not understand it.
     Garbled,
 }
@@ -33,6 +35,7 @@ struct Refusal {
     error: Option<String>,
     code: Option<ErrorCode>,
     retry_after_ms: Option<u64>,
+    need_bytes: Option<usize>,
     status: Option<Status>,
 }
 
@@ -59,6 +62,9 @@ impl Said {
 
     fn read_refusal(refusal: Refusal, data: &Json, request: &Request) -> Self {
         let code = refusal.code.unwrap_or(ErrorCode::Other);
+        if let (ErrorCode::PadRequest, Some(need)) = (code, refusal.need_bytes) {
+            return Self::Pad(need);
+        }
         let message = refusal.error.unwrap_or_else(|| format!("the server answered {code:?} and no more"));
         if matches!(request, Request::Submit { wait: true, .. } | Request::Watch { .. }) {
             match code {
@@ -75,7 +81,8 @@ impl Said {
 
 /// How long to wait before asking again, if that makes sense: when the server says so, or the code does.
 fn pause(code: ErrorCode, retry_after_ms: Option<u64>) -> Option<Duration> {
-    let is_passing = matches!(code, ErrorCode::Overloaded | ErrorCode::DiskLow | ErrorCode::ShuttingDown);
+    let is_passing =
+        matches!(code, ErrorCode::Overloaded | ErrorCode::DiskLow | ErrorCode::QueueFull | ErrorCode::ShuttingDown);
     match retry_after_ms {
         Some(millis) => Some(Duration::from_millis(millis).clamp(PAUSE_MIN, PAUSE_MAX)),
         None => is_passing.then_some(PAUSE_DEFAULT),

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use taskgrid_protocol::body::PostReply;
 use taskgrid_protocol::outbox::jittered;
+use taskgrid_protocol::reply::pad;
 use taskgrid_protocol::{Message, Timestamp};
 
 use super::Machine;
 use super::call::{Answer, CallId, Effect, Outcome, Progress, Rejected, Request, Silence};
 use super::conversation::Stage;
-use super::limits::{DATAGRAM_COST, PAUSE_DEFAULT, WINDOW_MAX};
+use super::limits::{DATAGRAM_COST, PAD_MAX, PAUSE_DEFAULT, WINDOW_MAX};
 use super::reply::{Said, obeyed_before};
 
 impl Machine {
@@ -32,7 +33,8 @@ impl Machine {
             let round = self.calls.get(&id).map_or(0, |conversation| conversation.round);
             let wire_id = self.wire_id(id, round);
             let conversation = self.calls.get_mut(&id).expect("only calls under way are queued");
-            let question = Message::request(wire_id, conversation.question()).transmit(to, conversation.pack);
+            let mut question = Message::request(wire_id, conversation.question()).transmit(to, conversation.pack);
+            pad(&mut question, conversation.pad);
             let cost = question.bytes.len() + if question.pack { 0 } else { DATAGRAM_COST };
             conversation.stage = Stage::Asked { cost };
             self.window_used += cost;
@@ -58,7 +60,8 @@ impl Machine {
                 }
             }
             Said::Refused(refused, pause) if is_current => self.handle_refused(now, id, refused, pause),
-            Said::NotReady(_) | Said::Refused(..) => {}
+            Said::Pad(need) if is_current => self.handle_padding(now, id, need),
+            Said::NotReady(_) | Said::Refused(..) | Said::Pad(_) => {}
             // Not even a bad answer: it may have been damaged on its way, so the question stands.
             Said::Garbled => conversation.garbled = true,
         }
@@ -94,7 +97,9 @@ impl Machine {
         conversation.stage = Stage::Waiting;
         let (body, round) = (conversation.wait_request(now, task), conversation.round);
         let (patience, pack) = (conversation.wait_patience(now), conversation.pack);
-        let request = Message::request(self.wire_id(id, round), body).transmit(to, pack);
+        let length = conversation.pad;
+        let mut request = Message::request(self.wire_id(id, round), body).transmit(to, pack);
+        pad(&mut request, length);
         let copy = self.waits.put(now, id, request, patience);
         if announce {
             self.transmits.push_back(copy);
@@ -127,6 +132,21 @@ impl Machine {
             Outcome::Rejected(refused)
         };
         self.end(now, id, outcome);
+    }
+
+    /// The same is asked again in a longer message. What was asked for may have happened already: it is only the
+    /// answer that did not come.
+    fn handle_padding(&mut self, now: Timestamp, id: CallId, need: usize) {
+        let conversation = self.calls.get_mut(&id).expect("looked up by the caller");
+        if need <= conversation.pad || need > PAD_MAX {
+            conversation.garbled = true;
+            return;
+        }
+        conversation.pad = need;
+        conversation.doubt = true;
+        conversation.round = conversation.round.wrapping_add(1);
+        self.answered(now, id);
+        self.enqueue(id);
     }
 
     fn pause(&mut self, now: Timestamp, id: CallId, pause: Duration) {

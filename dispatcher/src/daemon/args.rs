@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use taskgrid_runtime::{StartError, parse_seconds};
+use taskgrid_runtime::{StartError, parse_bytes, parse_seconds};
 
 use crate::machine::Config;
 
@@ -42,13 +42,22 @@ pub struct DispatcherArgs {
         env = "TASKGRID_PLAIN_LEASE"
     )]
     pub plain_lease: Duration,
+
+    /// With less free space than this on the disk of the database, new tasks are refused; results are still stored.
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = parse_bytes, env = "TASKGRID_MIN_FREE")]
+    pub min_free: u64,
+
+    /// With so many pending tasks new ones are refused; no limit unless given.
+    #[arg(long, value_name = "TASKS", env = "TASKGRID_MAX_PENDING")]
+    pub max_pending: Option<u64>,
 }
 
 impl DispatcherArgs {
     /// The defaults, at other addresses.
     pub fn listening_on(listen: SocketAddr, nameservice: String) -> Self {
-        let Config { lease, plain_lease, .. } = Config::default();
-        Self { listen, nameservice: vec![nameservice], database: "taskgrid.db".into(), lease, plain_lease }
+        let Config { lease, plain_lease, min_free, max_pending, .. } = Config::default();
+        let database = "taskgrid.db".into();
+        Self { listen, nameservice: vec![nameservice], database, lease, plain_lease, min_free, max_pending }
     }
 
     pub(super) fn config(&self) -> Result<Config, StartError> {
@@ -63,7 +72,13 @@ impl DispatcherArgs {
         if self.lease < LEASE_MIN || self.plain_lease < LEASE_MIN {
             return Err(StartError::configuration("--lease and --plain-lease must be at least 1 second".to_owned()));
         }
-        Ok(Config { nameservices: self.nameservice.clone(), lease: self.lease, plain_lease: self.plain_lease })
+        Ok(Config {
+            nameservices: self.nameservice.clone(),
+            lease: self.lease,
+            plain_lease: self.plain_lease,
+            min_free: self.min_free,
+            max_pending: self.max_pending,
+        })
     }
 }
 

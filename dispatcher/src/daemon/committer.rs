@@ -18,6 +18,12 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// Above this the log is emptied even under load, which makes the writer wait for readers.
 const WAL_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
+/// Above this something is wrong: a reader that does not end, or a disk that does not keep up.
+const WAL_ALARM_BYTES: u64 = 256 * 1024 * 1024;
+
+/// How often that is said.
+const ALARM_EVERY: Duration = Duration::from_secs(60);
+
 /// How often a lock that another program holds is complained about.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
 
@@ -30,11 +36,21 @@ pub(super) fn spawn(
     store: SqliteStore,
     clock: Clock,
     events: mpsc::Sender<Event>,
+    full: SyncSender<()>,
     failed: oneshot::Sender<StoreError>,
 ) -> std::io::Result<(SyncSender<Box<Batch>>, JoinHandle<()>)> {
     // The machine hands out one batch at a time.
     let (sender, batches) = sync_channel(1);
-    let committer = Committer { store, clock, events, written: false, checkpointed: clock.now(), wall: None };
+    let committer = Committer {
+        store,
+        clock,
+        events,
+        full,
+        written: false,
+        checkpointed: clock.now(),
+        alarm: LogAlarm::default(),
+        wall: None,
+    };
     let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || {
         if let Err(error) = committer.run(&batches) {
             // Nobody listens any more when the dispatcher has stopped already.
@@ -44,13 +60,32 @@ pub(super) fn spawn(
     Ok((sender, thread))
 }
 
+/// Whether a log has grown too long, which is worth a line now and then.
+#[derive(Debug, Default)]
+struct LogAlarm {
+    rang: Option<Timestamp>,
+}
+
+impl LogAlarm {
+    fn rings(&mut self, now: Timestamp, bytes: u64) -> bool {
+        let rings = bytes > WAL_ALARM_BYTES && self.rang.is_none_or(|at| now.since(at) >= ALARM_EVERY);
+        if rings {
+            self.rang = Some(now);
+        }
+        rings
+    }
+}
+
 struct Committer {
     store: SqliteStore,
     clock: Clock,
     events: mpsc::Sender<Event>,
+    /// Asks for room on a full disk.
+    full: SyncSender<()>,
     /// Whether there is something to checkpoint.
     written: bool,
     checkpointed: Timestamp,
+    alarm: LogAlarm,
     /// What both clocks showed last.
     wall: Option<(Timestamp, WallTime)>,
 }
@@ -89,6 +124,8 @@ impl Committer {
                 }
                 Err(StoreError::Full(error)) => {
                     tracing::error!("the disk is full, new tasks are refused until there is space: {error}");
+                    // An error means that it is being made already, or that nobody can.
+                    let _ = self.full.try_send(());
                     return Ok(Event::DiskFull(batch));
                 }
                 Err(StoreError::Busy(error)) => {
@@ -126,8 +163,13 @@ impl Committer {
             Ok(wal) => {
                 // An idle log that could not be emptied is tried again.
                 self.written = !(idle && wal.bytes == 0);
-                if !idle && wal.bytes > WAL_BYTES_MAX {
-                    self.store.checkpoint(true)?;
+                let wal = if !idle && wal.bytes > WAL_BYTES_MAX { self.store.checkpoint(true)? } else { wal };
+                if self.alarm.rings(self.checkpointed, wal.bytes) {
+                    tracing::error!(
+                        "the log of the database has grown to {} MiB and cannot be emptied: another program has had it \
+                         open for reading for a long time, or the disk does not keep up",
+                        wal.bytes >> 20
+                    );
                 }
                 Ok(())
             }
@@ -147,5 +189,20 @@ impl Committer {
         }
         self.wall = Some((now, wall));
         wall
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_grows_too_long_is_told_once_a_minute() {
+        let mut alarm = LogAlarm::default();
+        let told = (0..180).filter(|second| {
+            let now = Timestamp::ZERO + Duration::from_secs(*second);
+            alarm.rings(now, WAL_ALARM_BYTES) || alarm.rings(now, WAL_ALARM_BYTES + 1)
+        });
+        assert_eq!(told.collect::<Vec<_>>(), [0, 60, 120]);
     }
 }

@@ -5,6 +5,7 @@ mod checker;
 mod committer;
 mod lock;
 mod reader;
+mod space;
 
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
@@ -39,12 +40,17 @@ impl Dispatcher {
     /// refused stays as it was (R32).
     pub async fn bind(args: DispatcherArgs) -> Result<Self, StartError> {
         let config = args.config()?;
-        let lock = DatabaseLock::take(&args.database)?;
+        let mut lock = DatabaseLock::take(&args.database)?;
         let looked = look_at(&args.database, lock.is_suspect())?;
         lock.trust();
         let socket = taskgrid_runtime::bind(args.listen)?;
         let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
-        let store = SqliteStore::connect(&args.database)?;
+        space::make_room(&args.database);
+        let store = SqliteStore::connect(&args.database).inspect_err(|error| {
+            if error.exit == Exit::Disk {
+                lock.suspect();
+            }
+        })?;
         Ok(Self { socket, local, config, database: args.database, store, unchecked: looked == Looked::Unchecked, lock })
     }
 
@@ -55,7 +61,12 @@ impl Dispatcher {
 
     /// Serves until `shutdown` is requested or the disk fails.
     pub async fn run(mut self, shutdown: Shutdown) -> Result<(), StartError> {
-        let opened = self.store.open(wall_time()).map_err(|error| stopped_by(&self.database, &error))?;
+        let opened = self.store.open(wall_time()).map_err(|error| {
+            if matches!(error, StoreError::Unavailable(_) | StoreError::Corrupt(_)) {
+                self.lock.suspect();
+            }
+            stopped_by(&self.database, &error)
+        })?;
         tracing::info!(
             "dispatcher listening on {}, database {}: {} running, {} types with pending tasks",
             self.local,
@@ -68,8 +79,9 @@ impl Dispatcher {
         let (failed, failure) = oneshot::channel();
         let (damaged, damage) = oneshot::channel();
         let threads = |error: std::io::Error| StartError::configuration(format!("cannot start a thread: {error}"));
+        let full = space::spawn(&self.database, self.config.min_free, events.clone()).map_err(threads)?;
         let (batches, committer) =
-            committer::spawn(self.store.clone(), clock, events.clone(), failed).map_err(threads)?;
+            committer::spawn(self.store.clone(), clock, events.clone(), full, failed).map_err(threads)?;
         let reads = reader::spawn(self.store.clone(), events.clone()).map_err(threads)?;
         if self.unchecked {
             checker::spawn(self.store.clone(), damaged).map_err(threads)?;
@@ -137,7 +149,9 @@ fn stopped_by(database: &Path, error: &StoreError) -> StartError {
         StoreError::Corrupt(_) => (Exit::Corrupt, "start again to see what is damaged"),
         StoreError::Busy(_) => (Exit::InUse, "stop the program that holds the lock"),
         StoreError::Full(_) => (Exit::Disk, "make space and start again"),
-        StoreError::Unavailable(_) => (Exit::Disk, "look at the disk, then start again: the file is checked then"),
+        StoreError::Unavailable(_) | StoreError::TooSlow(_) => {
+            (Exit::Disk, "look at the disk, then start again: the file is checked then")
+        }
     };
     StartError::new(exit, format!("stopped because of the database {}: {error}; {remedy}", database.display()))
 }

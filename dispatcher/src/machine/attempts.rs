@@ -1,22 +1,19 @@
-//! Attempts that are running: handing them over, keeping them, ending them.
+//! Attempts that are running: handing them over and keeping them.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand_core::RngCore;
-use taskgrid_protocol::body::{Status, TaskCancel, TaskObject};
+use taskgrid_protocol::body::{Status, TaskObject};
 use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::outbox::Patience;
-use taskgrid_protocol::{Beside, Body, Lease, Message, Resolved, TaskId, TaskType, Timestamp};
+use taskgrid_protocol::{Beside, Body, Instance, Lease, Message, Resolved, TaskId, TaskType, Timestamp};
 
-use super::limits::{
-    BACKOFF_FIRST, BACKOFF_MAX, PLAIN_SLOT_FREE_AFTER, RESOLVE_AGAIN_AFTER, TASK_RESEND_MAX, TIMEOUT_MARGIN,
-};
+use super::limits::{LOOK_AGAIN_AFTER, PLAIN_SLOT_FREE_AFTER, SILENT_AFTER, TASK_RESEND_MAX, TIMEOUT_MARGIN};
 use super::roster::{Kind, WorkerKey};
 use super::{Alarm, Machine, Sending};
-use crate::store::{Outcome, Release, Running};
+use crate::store::{Outcome, Running};
 
 /// How far the hand-over of an attempt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,14 +37,22 @@ pub(super) struct Attempt {
     /// that one, it says of this one.
     pub(super) also_known_as: Option<Lease>,
     pub(super) worker: WorkerKey,
+    /// The process that it was given to, where that is known. Until a restarted dispatcher knows: nobody.
+    pub(super) instance: Option<Instance>,
+    /// It was running when the dispatcher started.
+    pub(super) recovered: bool,
+    /// The process at its worker's address does not hold it.
+    pub(super) denied: bool,
+    /// Another process has taken its worker's address (R18).
+    pub(super) replaced: bool,
     pub(super) address: Arc<str>,
-    stage: Stage,
+    pub(super) stage: Stage,
     /// Needed for TASK until the worker has it.
     task: Option<Box<Running>>,
-    timeout: Duration,
-    lease_until: Timestamp,
+    pub(super) timeout: Duration,
+    pub(super) lease_until: Timestamp,
     /// Whether it counts among its worker's used slots.
-    holds_slot: bool,
+    pub(super) holds_slot: bool,
     /// Its end is in a batch.
     pub(super) ending: bool,
 }
@@ -70,6 +75,14 @@ impl Attempt {
         }
     }
 
+    /// When a worker that has not answered its TASK counts as silent (R13).
+    pub(super) fn silent_at(&self) -> Option<Timestamp> {
+        match (self.stage, &self.lease) {
+            (Stage::Sent(at), Some(_)) if !self.denied => Some(at + SILENT_AFTER),
+            _ => None,
+        }
+    }
+
     /// When a plain worker's silence frees its slot.
     fn slot_until(&self) -> Option<Timestamp> {
         match (self.stage, &self.lease) {
@@ -87,6 +100,10 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
+    pub(super) fn len(&self) -> usize {
+        self.by_task.len()
+    }
+
     pub(super) fn get(&self, task: TaskId) -> Option<&Attempt> {
         self.by_task.get(&task)
     }
@@ -108,7 +125,16 @@ impl Attempts {
         assert!(before.is_none(), "task {task} was handed over while it was running");
     }
 
-    fn remove(&mut self, task: TaskId) -> Option<Attempt> {
+    /// The address of its worker is served by another process now.
+    pub(super) fn move_to(&mut self, task: TaskId, worker: WorkerKey) {
+        if let Some(attempt) = self.by_task.get_mut(&task) {
+            self.by_worker.remove(&(attempt.worker, task));
+            attempt.worker = worker;
+            self.by_worker.insert((worker, task), ());
+        }
+    }
+
+    pub(super) fn remove(&mut self, task: TaskId) -> Option<Attempt> {
         let attempt = self.by_task.remove(&task)?;
         self.by_worker.remove(&(attempt.worker, task));
         Some(attempt)
@@ -125,16 +151,23 @@ impl Machine {
         let stage = if running.lease.is_some() { Stage::Unsent } else { Stage::Sent(now) };
         // Also for a plain worker: its results are known by the host that they come from.
         self.resolver.resolve(now, &running.worker);
-        self.begin(now, worker, running, stage);
+        self.begin(now, worker, running, stage, true);
     }
 
     /// The claim of an attempt is committed: it is handed over.
     pub(super) fn hand_over(&mut self, now: Timestamp, worker: WorkerKey, running: Running) {
-        self.begin(now, worker, running, Stage::Unsent);
+        self.begin(now, worker, running, Stage::Unsent, false);
     }
 
-    fn begin(&mut self, now: Timestamp, worker: WorkerKey, running: Running, stage: Stage) {
+    fn begin(&mut self, now: Timestamp, worker: WorkerKey, running: Running, stage: Stage, recovered: bool) {
         let task = running.id;
+        // Whether the process that had it is still there, the name service has yet to tell; until then TASK
+        // goes to whoever holds it already.
+        let nobody = Some(Instance::nobody());
+        let instance = match &running.lease {
+            Some(lease) if recovered => nobody.filter(|nobody| lease.is_for(nobody).is_some()),
+            _ => self.roster.get(worker).and_then(|worker| worker.kind.instance().cloned()),
+        };
         let lease_span = if running.lease.is_some() { self.config.lease } else { self.config.plain_lease };
         let attempt = Attempt {
             task_type: running.task_type.clone(),
@@ -142,6 +175,10 @@ impl Machine {
             lease: running.lease.clone(),
             also_known_as: None,
             worker,
+            instance,
+            recovered,
+            denied: false,
+            replaced: false,
             address: running.worker.clone(),
             stage,
             timeout: Duration::from_secs(running.timeout_s),
@@ -159,13 +196,21 @@ impl Machine {
 
     /// Sends TASK for the first time, if the worker's address is known and not old: containers get new
     /// ones, and a plain worker is sent to once only.
-    fn send_task(&mut self, now: Timestamp, task: TaskId) {
+    pub(super) fn send_task(&mut self, now: Timestamp, task: TaskId) {
         let Some(attempt) = self.attempts.get_mut(task) else { return };
         let (Stage::Unsent, Some(running)) = (attempt.stage, &attempt.task) else { return };
+        if attempt.replaced && attempt.recovered {
+            return;
+        }
+        if attempt.replaced || self.roster.at(&attempt.address) != Some(attempt.worker) {
+            // Another process took the address before TASK could leave (R18).
+            let error = TaskError { code: "REPLACED".to_owned(), message: format!("{} was replaced", attempt.address) };
+            return self.end_attempt(task, Outcome::Released, error, false, Some(Duration::ZERO));
+        }
         let Resolved::Fresh(addr) = self.resolver.resolve(now, &attempt.address) else { return };
         let Some(worker) = self.roster.get_mut(attempt.worker) else { return };
         worker.ip = Some(addr.ip());
-        let transmit = task_message(running).transmit(addr, worker.batch);
+        let transmit = task_message(running, attempt.instance.clone()).transmit(addr, worker.batch);
         if transmit.bytes.len() > worker.max_datagram {
             let error = TaskError {
                 code: task_code::TOO_LARGE_FOR_WORKER.to_owned(),
@@ -195,8 +240,9 @@ impl Machine {
         let moved = self.roster.get_mut(worker).is_some_and(|worker| worker.ip.replace(addr.ip()) != Some(addr.ip()));
         let waiting: Vec<TaskId> = self.attempts.at(worker).collect();
         for task in waiting {
-            if moved && self.outbox.contains(&Sending::Task(task)) {
+            if moved {
                 self.outbox.redirect(now, &Sending::Task(task), addr);
+                self.outbox.redirect(now, &Sending::Revoke(task), addr);
             }
             self.send_task(now, task);
             self.set_attempt_alarm(now, task);
@@ -212,18 +258,21 @@ impl Machine {
             attempt.stage = Stage::Acknowledged(now);
             attempt.task = None;
             self.outbox.answered(now, &Sending::Task(task));
+            self.outbox.answered(now, &Sending::Revoke(task));
             self.set_attempt_alarm(now, task);
         }
     }
 
     /// Only ever set earlier than needed: renewing a lease moves no alarm, the alarm looks at the lease.
-    fn set_attempt_alarm(&mut self, now: Timestamp, task: TaskId) {
+    pub(super) fn set_attempt_alarm(&mut self, now: Timestamp, task: TaskId) {
         let Some(attempt) = self.attempts.get(task) else { return };
-        let looks_again = matches!(attempt.stage, Stage::Unsent | Stage::Sent(_)) && attempt.lease.is_some()
+        let unanswered = matches!(attempt.stage, Stage::Unsent | Stage::Sent(_)) && attempt.lease.is_some()
             || attempt.stage == Stage::Unsent;
         let is_name = attempt.address.parse::<std::net::SocketAddr>().is_err();
-        let resolve_at = (looks_again && is_name).then_some(now + RESOLVE_AGAIN_AFTER);
-        let next = [Some(attempt.lease_until), attempt.timeout_at(), attempt.slot_until(), resolve_at];
+        let resolve_at = (unanswered && is_name).then_some(now + LOOK_AGAIN_AFTER);
+        let ask_at = attempt.silent_at().filter(|_| !self.outbox.contains(&Sending::Revoke(task)));
+        let ask_at = ask_at.map(|at| at.max(now + LOOK_AGAIN_AFTER));
+        let next = [Some(attempt.lease_until), attempt.timeout_at(), attempt.slot_until(), resolve_at, ask_at];
         if let Some(at) = next.into_iter().flatten().min() {
             self.timers.set(Alarm::Attempt(task), at);
         }
@@ -243,130 +292,16 @@ impl Machine {
         } else if attempt.lease_until <= now {
             self.handle_lease_lost(task);
         } else {
-            let address = attempt.address.clone();
+            let (address, is_unanswered) = (attempt.address.clone(), matches!(attempt.stage, Stage::Sent(_)));
+            if is_unanswered {
+                // Copies went out in vain: the worker may have moved (R28).
+                self.resolver.distrust(&address);
+            }
             self.resolver.resolve(now, &address);
             self.send_task(now, task);
+            self.ask_if_silent(now, task);
             self.set_attempt_alarm(now, task);
         }
-    }
-
-    fn handle_timed_out(&mut self, now: Timestamp, task: TaskId) {
-        let Some(attempt) = self.attempts.get(task) else { return };
-        let error = TaskError {
-            code: task_code::TIMEOUT.to_owned(),
-            message: format!("the attempt at {} took longer than {} s", attempt.address, attempt.timeout.as_secs()),
-        };
-        let retry = self.backoff(attempt.number);
-        self.cancel_at_worker(now, task);
-        self.end_attempt(task, Outcome::Timeout, error, true, Some(retry));
-    }
-
-    /// Nothing was heard of an attempt for a whole lease (R14, R17, R25).
-    fn handle_lease_lost(&mut self, task: TaskId) {
-        let Some(attempt) = self.attempts.get(task) else { return };
-        let alive = self.roster.get(attempt.worker).is_some_and(super::roster::Worker::is_registered);
-        let acknowledged = matches!(attempt.stage, Stage::Acknowledged(_));
-        let plain = attempt.lease.is_none();
-        // Silent here and at the name service, or replaced: the process is gone. Silent here alone, it may
-        // be a partition, which must not look like poison.
-        let lost = !alive && !plain;
-        let charged = acknowledged || plain || lost;
-        let (outcome, code) = if lost {
-            (Outcome::WorkerLost, task_code::WORKER_LOST)
-        } else {
-            (Outcome::LeaseLost, task_code::LEASE_LOST)
-        };
-        let message = format!("nothing was heard of the attempt at {} for a whole lease", attempt.address);
-        let retry = if charged { self.backoff(attempt.number) } else { Duration::ZERO };
-        let error = TaskError { code: code.to_owned(), message };
-        self.end_attempt(task, outcome, error, charged, Some(retry));
-    }
-
-    /// The registration of a plain worker has ended, and with it the only sign of life that it gives.
-    pub(super) fn end_plain_attempts(&mut self, worker: WorkerKey) {
-        let tasks: Vec<TaskId> = self.attempts.at(worker).collect();
-        for task in tasks {
-            let Some(attempt) = self.attempts.get(task) else { continue };
-            if attempt.lease.is_none() && !attempt.ending {
-                let message = format!("worker {} is no longer registered", attempt.address);
-                let retry = self.backoff(attempt.number);
-                let error = TaskError { code: task_code::LEASE_LOST.to_owned(), message };
-                self.end_attempt(task, Outcome::LeaseLost, error, true, Some(retry));
-            }
-        }
-    }
-
-    /// Puts the end of an attempt into the open batch.
-    pub(super) fn end_attempt(
-        &mut self,
-        task: TaskId,
-        outcome: Outcome,
-        error: TaskError,
-        charged: bool,
-        retry: Option<Duration>,
-    ) {
-        let Some(attempt) = self.attempts.get_mut(task) else { return };
-        if attempt.ending {
-            return;
-        }
-        attempt.ending = true;
-        self.outbox.forget(&Sending::Task(task));
-        self.timers.cancel(&Alarm::Attempt(task));
-        let release =
-            Release { task, lease: attempt.lease.clone(), attempt: attempt.number, outcome, error, charged, retry };
-        self.open.release(release);
-    }
-
-    /// The attempt is no longer current, by a commit: it is forgotten, and its slot is free.
-    pub(super) fn forget_attempt(&mut self, now: Timestamp, task: TaskId) -> Option<Attempt> {
-        self.release_slot(now, task);
-        let attempt = self.attempts.remove(task)?;
-        self.outbox.forget(&Sending::Task(task));
-        self.timers.cancel(&Alarm::Attempt(task));
-        Some(attempt)
-    }
-
-    fn release_slot(&mut self, now: Timestamp, task: TaskId) {
-        if let Some(attempt) = self.attempts.get_mut(task)
-            && attempt.holds_slot
-        {
-            attempt.holds_slot = false;
-            let worker = attempt.worker;
-            self.roster.free_slot(now, worker);
-        }
-    }
-
-    /// Tells the worker of a leased attempt to stop it, until it answers; for one lease, after which a
-    /// worker that lives has heard it from the answer to a heartbeat.
-    pub(super) fn cancel_at_worker(&mut self, now: Timestamp, task: TaskId) {
-        let Some(attempt) = self.attempts.get(task) else { return };
-        let address = attempt.address.clone();
-        let leases = attempt.leases();
-        self.send_cancels(now, task, &address, leases);
-    }
-
-    pub(super) fn send_cancels(
-        &mut self,
-        now: Timestamp,
-        task: TaskId,
-        address: &str,
-        leases: impl Iterator<Item = Lease>,
-    ) {
-        let Some(addr) = self.resolver.resolve(now, address).any() else { return };
-        for lease in leases {
-            let beside = Beside { lease: Some(lease.clone()), ..Beside::default() };
-            let body = Body::TaskCancel(TaskCancel { task_id: task, unless_started: false });
-            let transmit = Message::new(beside, body).transmit(addr, false);
-            let patience = Patience::until(now + self.config.lease);
-            let first = self.outbox.put(now, Sending::Cancel(task, lease), transmit, patience);
-            self.transmits.push_back(first);
-        }
-    }
-
-    /// How long to wait before the attempt after the `number`-th (R25).
-    pub(super) fn backoff(&mut self, number: u32) -> Duration {
-        let doubled = BACKOFF_FIRST.saturating_mul(1 << number.saturating_sub(1).min(20));
-        doubled.min(BACKOFF_MAX).mul_f64(f64::from(self.rng.next_u32()) / f64::from(u32::MAX))
     }
 
     pub(super) fn is_plain(&self, worker: WorkerKey) -> bool {
@@ -375,10 +310,11 @@ impl Machine {
 }
 
 /// TASK: exactly the task object under `data`, and what only a leasing worker reads beside it.
-fn task_message(running: &Running) -> Message {
+fn task_message(running: &Running, instance: Option<Instance>) -> Message {
     let beside = match &running.lease {
         Some(lease) => Beside {
             lease: Some(lease.clone()),
+            instance,
             attempt: Some(running.attempt),
             timeout_s: Some(running.timeout_s),
             ..Beside::default()

@@ -2,10 +2,9 @@
 
 use taskgrid_protocol::body::{OrderReply, PostReply, ResultReply, Status, Stored};
 use taskgrid_protocol::error::TaskError;
-use taskgrid_protocol::{ErrorCode, ErrorReply, Lease, ReplyTo, TaskId, Timestamp};
+use taskgrid_protocol::{ErrorCode, Lease, ReplyTo, TaskId, Timestamp};
 
-use super::batch::{Hung, Posted};
-use super::limits::DISK_FULL_PAUSE;
+use super::batch::Posted;
 use super::queries::Reading;
 use super::roster::WorkerKey;
 use super::waiters::empty_reply;
@@ -18,6 +17,8 @@ use crate::store::{
 impl Machine {
     pub(super) fn handle_committed(&mut self, now: Timestamp, batch: Batch, outcomes: Outcomes) {
         let hung = self.in_flight.take().expect("only a batch that was handed out is committed");
+        self.disk.is_full = false;
+        self.pending = outcomes.pending;
         assert_eq!(batch.inserts.len(), outcomes.inserts.len(), "one outcome an insert");
         assert_eq!(batch.finishes.len(), outcomes.finishes.len(), "one outcome a finish");
         for ((finish, reply_to), outcome) in batch.finishes.into_iter().zip(&hung.finishes).zip(outcomes.finishes) {
@@ -243,34 +244,6 @@ impl Machine {
         if let (true, Some(task)) = (waits, look) {
             self.read(posted.reply_to.clone(), Reading::Waited { task }, Query::Result(task));
         }
-    }
-
-    /// Nothing of the batch was stored (R8). Its inserts get no answer: the re-send by key decides.
-    /// Everything else is tried again.
-    pub(super) fn handle_disk_full(&mut self, now: Timestamp, batch: Batch) {
-        let Hung { finishes, cancels, retries, inserts, claims } =
-            self.in_flight.take().expect("only a batch that was handed out can fail");
-        for posted in inserts {
-            if let Some(worker) = posted.worker {
-                self.roster.free_slot(now, worker);
-            }
-        }
-        for (claim, workers) in batch.claims.into_iter().zip(claims) {
-            self.types.claim_fails(&claim.task_type);
-            for worker in workers {
-                self.roster.free_slot(now, worker);
-            }
-        }
-        self.open.put_back_finishes(batch.finishes, finishes);
-        self.open.put_back_orders(batch.cancels, cancels, batch.retries, retries);
-        self.open.put_back_releases(batch.releases, batch.expire);
-        self.disk_full_until = now + DISK_FULL_PAUSE;
-        self.timers.set(Alarm::DiskFull, self.disk_full_until);
-    }
-
-    pub(super) fn reply_disk_full(&mut self, reply_to: &ReplyTo) {
-        let error = "the disk of the dispatcher is full; nothing was stored, ask again later";
-        self.reply(reply_to, &ErrorReply::passing(ErrorCode::DiskLow, error, DISK_FULL_PAUSE));
     }
 }
 

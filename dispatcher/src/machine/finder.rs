@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 
 use rand_core::RngCore;
 use taskgrid_protocol::body::{Lookup, LookupReply, Since};
-use taskgrid_protocol::outbox::Patience;
+use taskgrid_protocol::outbox::{Patience, is_near};
+use taskgrid_protocol::reply::pad;
 use taskgrid_protocol::{Body, ErrorCode, Json, Message, RequestId, TaskType, Timestamp};
 
-use super::limits::{FEED_CALM, FEED_HUNGRY, NAMESERVICE_SILENCE, QUESTIONS_MAX};
-use super::roster::Registered;
+use super::limits::{FAR_QUESTION_BYTES, FEED_CALM, FEED_HUNGRY, NAMESERVICE_SILENCE, QUESTIONS_MAX};
+use super::roster::{Registered, WorkerKey};
 use super::{Alarm, Machine, Sending};
 
 /// A question to the name service.
@@ -43,6 +44,11 @@ pub(super) struct Finder {
 }
 
 impl Finder {
+    /// Whether a name service has told all it knows since the dispatcher started.
+    pub(super) fn has_told(&self) -> bool {
+        self.since.epoch != 0 && !self.since.reset
+    }
+
     pub(super) fn new(services: usize, rng: &mut impl RngCore) -> Self {
         assert!(services > 0, "a dispatcher has at least one name service");
         Self {
@@ -99,8 +105,20 @@ impl Machine {
         self.ask_waiting_questions(now);
     }
 
+    /// What is known of a worker was wrong: who serves its types is asked anew, since the changes will not tell
+    /// what they have told already.
+    pub(super) fn look_up_again(&mut self, now: Timestamp, lost: &[(TaskType, WorkerKey)]) {
+        for (task_type, _) in lost {
+            if let Some(state) = self.types.get_mut(task_type) {
+                state.asked = false;
+                self.want_workers(now, task_type);
+            }
+        }
+    }
+
     fn set_feed_alarm(&mut self, now: Timestamp) {
-        let pause = if self.types.any_starving() { FEED_HUNGRY } else { FEED_CALM };
+        let hungry = self.types.any_starving() || self.roster.any_unheard();
+        let pause = if hungry { FEED_HUNGRY } else { FEED_CALM };
         self.timers.set(Alarm::Feed, now + pause);
     }
 
@@ -125,8 +143,12 @@ impl Machine {
             };
             self.finder.asked.insert(id, (question, service));
             let message = Message::request(RequestId::number(id), Body::LookupWorker(lookup));
+            let mut question = message.transmit(addr, false);
+            if !is_near(addr.ip()) {
+                pad(&mut question, FAR_QUESTION_BYTES);
+            }
             let patience = Patience::until(now + NAMESERVICE_SILENCE);
-            let first = self.outbox.put(now, Sending::Question(id), message.transmit(addr, false), patience);
+            let first = self.outbox.put(now, Sending::Question(id), question, patience);
             self.transmits.push_back(first);
         }
     }
@@ -168,8 +190,8 @@ impl Machine {
         }
         state.looked_up = true;
         let known = self.finder.since;
-        if reply.epoch == known.epoch && reply.version < known.version {
-            // It was long under way. The changes, which are of all types, have told more since.
+        if reply.epoch == known.epoch && reply.version < known.version && !known.reset {
+            // It was long under way: the changes have told of these workers since, and of what became of them.
             return;
         }
         if reply.epoch != known.epoch && known != Since::default() {
@@ -218,10 +240,15 @@ impl Machine {
         for (task_type, worker) in &changes.gained {
             self.types.add_worker(task_type, *worker);
         }
-        if let Some(worker) = changes.gone
-            && self.is_plain(worker)
-        {
-            self.end_plain_attempts(worker);
+        if let Some(worker) = changes.heard {
+            self.identify(now, worker);
+        }
+        if let Some(worker) = changes.gone {
+            if self.is_plain(worker) {
+                self.end_plain_attempts(worker);
+            } else {
+                self.handle_replaced_worker(now, worker);
+            }
         }
         if self.types.any_starving() {
             self.timers.set_earlier(Alarm::Feed, now + FEED_HUNGRY);

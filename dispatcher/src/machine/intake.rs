@@ -6,7 +6,7 @@ use taskgrid_protocol::{ErrorCode, ErrorReply, ReplyTo, TaskId, Timestamp};
 
 use super::Machine;
 use super::batch::Posted;
-use super::limits::RESTART_PAUSE;
+use super::limits::{QUEUE_FULL_PAUSE, RESTART_PAUSE};
 use crate::store::Insert;
 
 impl Machine {
@@ -16,8 +16,8 @@ impl Machine {
         if self.draining {
             return self.reply_stopping(&reply_to);
         }
-        if now < self.disk_full_until {
-            return self.reply_disk_full(&reply_to);
+        if self.is_disk_low() {
+            return self.reply_disk_low(&reply_to);
         }
         if post.payload.len() > VALUE_MAX {
             let error = format!(
@@ -28,6 +28,10 @@ impl Machine {
         }
         if !self.open.takes_inserts() {
             return self.reply_overloaded(&reply_to, "too many new tasks wait to be stored");
+        }
+        if self.is_queue_full() {
+            let error = "as many tasks are pending as --max-pending allows; nothing was stored, ask again later";
+            return self.reply(&reply_to, &ErrorReply::passing(ErrorCode::QueueFull, error, QUEUE_FULL_PAUSE));
         }
         if !self.admit_type(now, &post.task_type) {
             return self.reply_overloaded(&reply_to, "too many different task types have pending tasks");

@@ -7,12 +7,15 @@
 mod attempts;
 mod batch;
 mod commits;
+mod disk;
+mod ends;
 mod finder;
 mod intake;
 mod limits;
 mod placement;
 mod queries;
 mod results;
+mod revoke;
 mod roster;
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,7 @@ pub use limits::READS_MAX;
 
 use attempts::Attempts;
 use batch::{Hung, OpenBatch};
+use disk::Disk;
 use finder::Finder;
 use queries::Reads;
 use roster::{Roster, WorkerKey};
@@ -51,6 +55,10 @@ pub struct Config {
     pub lease: Duration,
     /// The same for plain workers, which give no signs of life (R15).
     pub plain_lease: Duration,
+    /// With less free space than this, in bytes, no new task is taken (R33).
+    pub min_free: u64,
+    /// With so many pending tasks no new one is taken (R34); `None`: however many there are.
+    pub max_pending: Option<u64>,
 }
 
 impl Default for Config {
@@ -59,6 +67,8 @@ impl Default for Config {
             nameservices: vec!["127.0.0.1:5001".to_owned()],
             lease: Duration::from_secs(30),
             plain_lease: Duration::from_secs(600),
+            min_free: 64 * 1024 * 1024,
+            max_pending: None,
         }
     }
 }
@@ -70,6 +80,8 @@ pub enum Event {
     Committed(Box<Batch>, Outcomes),
     /// The disk is full; the batch was undone (R8).
     DiskFull(Box<Batch>),
+    /// So many bytes are free on the disk of the table (R33). Before the first report there are enough.
+    FreeSpace(u64),
     /// A read has ended, at this wall time.
     Read {
         /// From [`Effect::Read`].
@@ -118,6 +130,8 @@ enum Sending {
     Question(u64),
     /// The TASK of the current attempt.
     Task(TaskId),
+    /// The question whether the current attempt has started, and the wish that it does not.
+    Revoke(TaskId),
     /// A TASK_CANCEL.
     Cancel(TaskId, Lease),
 }
@@ -161,8 +175,9 @@ pub struct Machine {
     timers: Timers<Alarm>,
     transmits: VecDeque<Transmit>,
     effects: VecDeque<Effect>,
-    /// Nothing is committed before then.
-    disk_full_until: Timestamp,
+    disk: Disk,
+    /// Pending tasks, as of the last commit.
+    pending: u64,
     draining: bool,
     exited: bool,
     commits: u64,
@@ -190,7 +205,8 @@ impl Machine {
             timers: Timers::default(),
             transmits: VecDeque::new(),
             effects: VecDeque::new(),
-            disk_full_until: Timestamp::ZERO,
+            disk: Disk::default(),
+            pending: opened.pending,
             draining: false,
             exited: false,
             commits: 0,
@@ -212,7 +228,7 @@ impl Machine {
     }
 
     fn reply(&mut self, to: &ReplyTo, data: &impl serde::Serialize) {
-        self.transmits.push_back(to.answer(data));
+        self.transmits.extend(to.answer(data));
     }
 
     fn reply_error(&mut self, to: &ReplyTo, code: ErrorCode, error: &str) {
@@ -294,6 +310,7 @@ impl Node for Machine {
         match event {
             Event::Committed(batch, outcomes) => self.handle_committed(now, *batch, outcomes),
             Event::DiskFull(batch) => self.handle_disk_full(now, *batch),
+            Event::FreeSpace(bytes) => self.disk.free = Some(bytes),
             Event::Read { ticket, answer, at } => self.handle_read(now, ticket, answer, at),
             Event::Resolved { name, addr } => self.handle_resolved(now, &name, addr),
             Event::Added(types) => {
@@ -313,7 +330,7 @@ impl Node for Machine {
             match due {
                 Due::Resend(copy) => self.transmits.push_back(copy),
                 Due::Expired(Sending::Question(id)) => self.handle_silence(now, id),
-                Due::Expired(Sending::Task(_) | Sending::Cancel(..)) => {}
+                Due::Expired(Sending::Task(_) | Sending::Revoke(_) | Sending::Cancel(..)) => {}
             }
         }
         while let Some(waiter) = self.waiters.pop_due(now) {

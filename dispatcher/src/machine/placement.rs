@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use taskgrid_protocol::{Lease, TaskType, Timestamp};
 
-use super::limits::CLAIM_SLOTS_MAX;
+use super::limits::{CLAIM_SLOTS_MAX, RUNNING_MAX};
 use super::roster::{Kind, WorkerKey};
 use super::{Alarm, Machine};
 use crate::store::{Claim, Slot};
@@ -12,7 +12,7 @@ use crate::store::{Claim, Slot};
 impl Machine {
     /// A slot for a new task of a type that has nothing pending, if a worker has one free. It is taken.
     pub(super) fn slot_for_new(&mut self, now: Timestamp, task_type: &TaskType) -> Option<(WorkerKey, Slot)> {
-        if self.draining || self.roster.free().is_empty() {
+        if self.draining || self.attempts.len() >= RUNNING_MAX || self.roster.free().is_empty() {
             return None;
         }
         let state = self.types.get_mut(task_type)?;
@@ -27,7 +27,7 @@ impl Machine {
     /// Claims for as many waiting types and free slots as there are, one claim a type. The slots are taken
     /// until the claims are committed.
     pub(super) fn claims(&mut self, now: Timestamp) -> Vec<(Claim, Vec<WorkerKey>)> {
-        if self.draining {
+        if self.draining || self.attempts.len() >= RUNNING_MAX {
             return Vec::new();
         }
         let mut offers: BTreeMap<TaskType, Vec<(WorkerKey, u32)>> = BTreeMap::new();
@@ -67,7 +67,8 @@ impl Machine {
     fn take_slot(&mut self, now: Timestamp, worker: WorkerKey) -> Slot {
         self.roster.take_slot(now, worker);
         let found = self.roster.get(worker).expect("only workers of the roster are offered tasks");
-        let lease = (found.kind != Kind::Plain).then(|| Lease::generate(&mut self.rng));
+        let process = found.kind.instance();
+        let lease = (found.kind != Kind::Plain).then(|| Lease::generate(&mut self.rng, process));
         Slot { worker: found.address.clone(), lease }
     }
 

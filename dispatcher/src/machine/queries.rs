@@ -11,7 +11,6 @@ use taskgrid_protocol::{ErrorCode, ReplyTo, TaskId, TaskType, Timestamp, WallTim
 use super::Effect;
 use super::Machine;
 use super::limits::READS_MAX;
-use super::roster::Kind;
 use super::waiters::result_reply;
 use crate::store::{Answer, Ended, Query, StoreError};
 
@@ -54,7 +53,7 @@ impl Reads {
 
 impl Machine {
     pub(super) fn read(&mut self, reply_to: ReplyTo, reading: Reading, query: Query) {
-        if self.reads.by_ticket.len() >= READS_MAX {
+        if self.reads.by_ticket.len() >= READS_MAX || !self.open.takes_reads() {
             return self.reply_overloaded(&reply_to, "too many reads are under way");
         }
         let ticket = self.reads.next;
@@ -94,6 +93,11 @@ impl Machine {
         let (reply_to, reading) = self.reads.by_ticket.remove(&ticket).expect("only reads that were asked for end");
         let answer = match answer {
             Ok(answer) => answer,
+            Err(StoreError::TooSlow(_)) => {
+                // Were it asked again at once, others would wait for it again.
+                let error = "the table is too large for this question; narrow it down by type or status";
+                return self.reply_error(&reply_to, ErrorCode::BadRequest, error);
+            }
             Err(error) => {
                 // The next request may fare better; one that waits stays a waiter.
                 return self.reply_overloaded(&reply_to, &format!("the table could not be read: {error}"));
@@ -193,10 +197,7 @@ impl Machine {
                 types: worker.types.iter().cloned().collect(),
                 capacity: worker.capacity,
                 running: Some(worker.used),
-                instance: match &worker.kind {
-                    Kind::Leasing(instance) => Some(instance.clone()),
-                    Kind::Plain | Kind::Unheard => None,
-                },
+                instance: worker.kind.instance().cloned(),
             };
             length += serde_json::to_string(&view).map_or(usize::MAX, |text| text.len() + 1);
             if length > PACK_LOOPBACK_MAX {

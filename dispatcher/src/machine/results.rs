@@ -11,7 +11,7 @@ use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::limits::{ERROR_CODE_MAX, ERROR_MESSAGE_MAX, VALUE_MAX};
 use taskgrid_protocol::{Body, ErrorCode, Lease, Message, ReplyTo, Resolved, TaskId, Timestamp};
 
-use super::limits::{BUSY_PAUSE, DRAINING_PAUSE, PARKED_MAX, RESOLVE_AGAIN_AFTER};
+use super::limits::{BUSY_PAUSE, DRAINING_PAUSE, LOOK_AGAIN_AFTER, PARKED_MAX};
 use super::roster::{Kind, WorkerKey};
 use super::{Alarm, Machine, Sending};
 use crate::store::{End, Finish, Outcome, Proof};
@@ -69,6 +69,7 @@ impl Machine {
             .iter()
             .filter(|(_, worker)| worker.kind == Kind::Plain && worker.ip == Some(from.ip()))
             .map(|(_, worker)| worker.address.clone())
+            .chain(self.roster.departed_from(from.ip()))
             .collect();
         if let Some(attempt) = self.attempts.get(task).filter(|attempt| attempt.lease.is_none()) {
             let (key, address) = (attempt.worker, attempt.address.clone());
@@ -93,7 +94,7 @@ impl Machine {
         let parked: usize = self.parked.values().map(Vec::len).sum();
         if parked < PARKED_MAX {
             // Also when the look-up has just failed and does not begin at once.
-            self.timers.set_earlier(Alarm::Attempt(returned.task_id), now + RESOLVE_AGAIN_AFTER);
+            self.timers.set_earlier(Alarm::Attempt(returned.task_id), now + LOOK_AGAIN_AFTER);
             self.parked.entry(attempt.address.to_string()).or_default().push((from, message));
         }
     }
@@ -103,6 +104,7 @@ impl Machine {
         let Some(lease) = lease else { return };
         if self.attempts.get(ack.task_id).is_some_and(|attempt| attempt.is_under(&lease)) {
             self.renew(now, ack.task_id);
+            self.outbox.answered(now, &Sending::Revoke(ack.task_id));
         }
         self.outbox.answered(now, &Sending::Cancel(ack.task_id, lease));
     }
@@ -116,7 +118,6 @@ impl Machine {
         if !attempt.is_under(&lease) || attempt.ending {
             return;
         }
-        let (worker, address, task_type) = (attempt.worker, attempt.address.clone(), attempt.task_type.clone());
         match reject.reason {
             RejectReason::AlreadyRunning => {
                 // The worker runs an older attempt that was given up: that run is this attempt now, which
@@ -124,17 +125,13 @@ impl Machine {
                 attempt.also_known_as = reject.holds;
                 return self.renew(now, task);
             }
-            RejectReason::Busy => {
-                let pause = reject.retry_after_ms.map_or(BUSY_PAUSE, Duration::from_millis).min(BUSY_PAUSE * 60);
-                let until = self.roster.report_busy(now, worker, pause);
-                self.wake_worker_at(worker, until);
-            }
-            RejectReason::Draining => self.note_draining(now, worker),
-            RejectReason::UnknownType => {
-                let changes = self.roster.unregister(now, &address, std::slice::from_ref(&task_type));
-                self.apply(now, changes);
-            }
-            RejectReason::TooLarge | RejectReason::Cancelled => {}
+            RejectReason::Replaced => return self.handle_denied(now, task),
+            RejectReason::Cancelled if attempt.replaced => return self.handle_denied(now, task),
+            _ => {}
+        }
+        let address = attempt.address.clone();
+        if !attempt.replaced {
+            self.note_refusal(now, task, &reject);
         }
         let (code, why, retry) = match reject.reason {
             RejectReason::TooLarge => (task_code::TOO_LARGE_FOR_WORKER, "does not take a task of this size", None),
@@ -154,13 +151,32 @@ impl Machine {
         self.wake_worker_at(worker, until);
     }
 
+    /// What a refusal says of the worker.
+    fn note_refusal(&mut self, now: Timestamp, task: TaskId, reject: &TaskReject) {
+        let Some(attempt) = self.attempts.get(task) else { return };
+        let (worker, address, task_type) = (attempt.worker, attempt.address.clone(), attempt.task_type.clone());
+        match reject.reason {
+            RejectReason::Busy => {
+                let pause = reject.retry_after_ms.map_or(BUSY_PAUSE, Duration::from_millis).min(BUSY_PAUSE * 60);
+                let until = self.roster.report_busy(now, worker, pause);
+                self.wake_worker_at(worker, until);
+            }
+            RejectReason::Draining => self.note_draining(now, worker),
+            RejectReason::UnknownType => {
+                let changes = self.roster.refuse_types(now, &address, std::slice::from_ref(&task_type));
+                self.apply(now, changes);
+            }
+            _ => {}
+        }
+    }
+
     /// TASK_HEARTBEAT: renews the leases that are current (R16, R17).
     pub(super) fn handle_heartbeat(&mut self, now: Timestamp, reply_to: &ReplyTo, heartbeat: &TaskHeartbeat) {
         let mut reply = HeartbeatReply::default();
         for beat in &heartbeat.leases {
             let current = self.attempts.get(beat.task_id).filter(|attempt| attempt.is_under(&beat.lease));
-            let worker = current.map(|attempt| attempt.worker);
-            if let (Some(worker), true) = (worker, heartbeat.draining) {
+            let worker = current.map(|attempt| (attempt.worker, attempt.replaced));
+            if let (Some((worker, false)), true) = (worker, heartbeat.draining) {
                 self.note_draining(now, worker);
             }
             if self.outbox.contains(&Sending::Cancel(beat.task_id, beat.lease.clone())) {
@@ -187,6 +203,9 @@ impl Machine {
             _ => return,
         };
         let Some(attempt) = self.attempts.get(task).filter(|attempt| attempt.is_under(lease)) else { return };
+        if attempt.replaced {
+            return;
+        }
         let worker = attempt.worker;
         if let Some(until) = self.roster.report_free(now, worker, free) {
             self.wake_worker_at(worker, until);

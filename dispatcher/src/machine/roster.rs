@@ -1,6 +1,6 @@
 //! The workers: who serves what, and who has a free slot.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use taskgrid_protocol::body::WorkerEntry;
 use taskgrid_protocol::limits::{CAPACITY_MAX, PLAIN_WORKER_DATAGRAM_MAX, RECEIVE_BUFFER};
 use taskgrid_protocol::{Instance, TaskType, Timestamp};
 
-use super::limits::{REPORT_VALID_FOR, UNCONFIRMED_FOR, WORKERS_MAX};
+use super::limits::{DEPARTED_MAX, REPORT_VALID_FOR, UNCONFIRMED_FOR, WORKERS_MAX};
 
 /// Names a worker process for as long as this dispatcher runs. A new process at an old address has a new
 /// key.
@@ -35,6 +35,15 @@ pub(super) enum Kind {
     Unheard,
 }
 
+impl Kind {
+    pub(super) fn instance(&self) -> Option<&Instance> {
+        match self {
+            Self::Leasing(instance) => Some(instance),
+            Self::Plain | Self::Unheard => None,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Worker {
     pub(super) address: Arc<str>,
@@ -42,7 +51,9 @@ pub(super) struct Worker {
     pub(super) capacity: u32,
     pub(super) batch: bool,
     pub(super) max_datagram: usize,
-    /// The types for which it is registered.
+    /// Whether the name service knows it, or did when it last spoke.
+    pub(super) listed: bool,
+    /// The types for which it is registered, less those that it has refused.
     pub(super) types: BTreeSet<TaskType>,
     /// Slots taken by attempts and claims.
     pub(super) used: u32,
@@ -67,7 +78,7 @@ impl Worker {
         self.capacity.saturating_sub(self.used).saturating_sub(held)
     }
 
-    /// Whether the name service knows it, or did when it last spoke.
+    /// Whether it serves any type.
     pub(super) fn is_registered(&self) -> bool {
         !self.types.is_empty()
     }
@@ -80,6 +91,8 @@ pub(super) struct Registered {
     pub(super) gained: Vec<(TaskType, WorkerKey)>,
     /// These have one less.
     pub(super) lost: Vec<(TaskType, WorkerKey)>,
+    /// It is known now which process this is.
+    pub(super) heard: Option<WorkerKey>,
     /// This process is no longer registered for anything: it was replaced, or is gone.
     pub(super) gone: Option<WorkerKey>,
 }
@@ -90,6 +103,9 @@ pub(super) struct Roster {
     by_address: BTreeMap<Arc<str>, WorkerKey>,
     /// Workers that may be given a task, as of their last refresh.
     free: BTreeSet<WorkerKey>,
+    /// Plain workers that are no longer registered, the last one in front: a task that went to one may still
+    /// come back from its host (R15).
+    departed: VecDeque<(Arc<str>, IpAddr)>,
     next: u64,
 }
 
@@ -100,6 +116,11 @@ impl Roster {
 
     pub(super) fn get_mut(&mut self, key: WorkerKey) -> Option<&mut Worker> {
         self.workers.get_mut(&key)
+    }
+
+    /// Plain workers that have left and lived on this host.
+    pub(super) fn departed_from(&self, ip: IpAddr) -> impl Iterator<Item = Arc<str>> {
+        self.departed.iter().filter(move |(_, host)| *host == ip).map(|(address, _)| address.clone())
     }
 
     /// The process that serves an address now.
@@ -114,6 +135,11 @@ impl Roster {
     /// Workers that the name service knows.
     pub(super) fn registered(&self) -> impl Iterator<Item = &Worker> {
         self.workers.values().filter(|worker| worker.is_registered())
+    }
+
+    /// Whether it is unknown which process is at some address.
+    pub(super) fn any_unheard(&self) -> bool {
+        self.workers.values().any(|worker| worker.kind == Kind::Unheard)
     }
 
     pub(super) fn free(&self) -> &BTreeSet<WorkerKey> {
@@ -144,6 +170,7 @@ impl Roster {
             kind,
             capacity: 1,
             batch: false,
+            listed: false,
             types: BTreeSet::new(),
             used: 0,
             held: 0,
@@ -176,12 +203,14 @@ impl Roster {
         let announced = entry.max_datagram.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         worker.max_datagram = announced.unwrap_or_else(|| usual_datagram(&kind));
         if worker.kind == Kind::Unheard {
+            changes.heard = Some(key);
             // That it was busy or stopping may have been said by a process before this one.
             worker.busy_until = Timestamp::ZERO;
         }
         worker.kind = kind;
         worker.capacity = entry.capacity.clamp(1, CAPACITY_MAX);
         worker.batch = entry.batch;
+        worker.listed = true;
         worker.unconfirmed_since = None;
         for task_type in types {
             if worker.types.insert(task_type.clone()) {
@@ -201,6 +230,15 @@ impl Roster {
 
     /// The name service says that an address no longer serves these types.
     pub(super) fn unregister(&mut self, now: Timestamp, address: &str, types: &[TaskType]) -> Registered {
+        let changes = self.refuse_types(now, address, types);
+        if let Some(worker) = self.at(address).and_then(|key| self.workers.get_mut(&key)) {
+            worker.listed &= worker.is_registered();
+        }
+        changes
+    }
+
+    /// The worker does not take these types. It is alive all the same.
+    pub(super) fn refuse_types(&mut self, now: Timestamp, address: &str, types: &[TaskType]) -> Registered {
         let mut changes = Registered::default();
         let Some(key) = self.at(address) else { return changes };
         let Some(worker) = self.workers.get_mut(&key) else { return changes };
@@ -216,11 +254,13 @@ impl Roster {
         changes
     }
 
-    fn unregister_all(&mut self, now: Timestamp, key: WorkerKey) -> Registered {
+    /// Takes a process off all lists.
+    pub(super) fn unregister_all(&mut self, now: Timestamp, key: WorkerKey) -> Registered {
         let Some(worker) = self.workers.get_mut(&key) else { return Registered::default() };
+        worker.listed = false;
         let lost = std::mem::take(&mut worker.types).into_iter().map(|task_type| (task_type, key)).collect();
         self.refresh(now, key);
-        Registered { gained: Vec::new(), lost, gone: Some(key) }
+        Registered { lost, gone: Some(key), ..Registered::default() }
     }
 
     /// A name service that has forgotten everything must name each worker again.
@@ -298,6 +338,11 @@ impl Roster {
         if worker.used == 0 && !worker.is_registered() {
             if self.by_address.get(&worker.address) == Some(&key) {
                 self.by_address.remove(&worker.address);
+            }
+            if let (Kind::Plain, Some(ip)) = (&worker.kind, worker.ip) {
+                self.departed.retain(|(address, _)| *address != worker.address);
+                self.departed.truncate(DEPARTED_MAX - 1);
+                self.departed.push_front((worker.address.clone(), ip));
             }
             self.workers.remove(&key);
         }

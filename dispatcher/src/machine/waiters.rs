@@ -28,8 +28,9 @@ impl Waiters {
                 return false;
             }
             self.count += 1;
-            self.by_task.entry(task).or_default().insert(waiter.clone());
         }
+        // The last copy of the request says how long the answer may be.
+        self.by_task.entry(task).or_default().replace(waiter.clone());
         self.deadlines.set((task, waiter), now + wait.min(WAIT_MAX));
         true
     }

@@ -46,6 +46,9 @@ pub enum StoreError {
     /// No space is left; the batch was undone. Go on with what must be stored, refuse what need not.
     #[error("the disk is full: {0}")]
     Full(String),
+    /// A read was given up. Ask for less.
+    #[error("it takes too long: {0}")]
+    TooSlow(String),
     /// The disk failed; the outcome is unknown. Stop, and look at the file at the next start.
     #[error("the disk failed: {0}")]
     Unavailable(String),
@@ -97,6 +100,8 @@ pub struct Outcomes {
     pub inserts: Vec<Inserted>,
     /// For [`Batch::claims`].
     pub claims: Vec<Claimed>,
+    /// How many tasks are pending after the batch, as [`Query::Stats`] counts.
+    pub pending: u64,
 }
 
 /// A place at a worker that an attempt is given to.
@@ -411,6 +416,8 @@ pub struct Opened {
     pub pending_types: Vec<TaskType>,
     /// How long until the first task expires, if one will.
     pub next_expiry: Option<Duration>,
+    /// How many tasks are pending, as [`Query::Stats`] counts.
+    pub pending: u64,
 }
 
 /// Something to read.

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Workers that are registered at a time. Further ones are answered OVERLOADED.
 pub(super) const WORKERS_MAX: usize = 10_000;
 
+/// Earlier processes at an address that are remembered: more do not start within a TTL.
+pub(super) const REPLACED_MAX: usize = 8;
+
 /// Pairs of worker and type that are registered at a time: about 200 MB. Further ones are answered
 /// OVERLOADED.
 pub(super) const PAIRS_MAX: usize = 1_000_000;

@@ -72,7 +72,7 @@ impl Machine {
     }
 
     fn reply(&mut self, to: &ReplyTo, data: &impl serde::Serialize) {
-        self.transmits.push_back(to.answer(data));
+        self.transmits.extend(to.answer(data));
     }
 
     fn reply_error(&mut self, to: &ReplyTo, code: ErrorCode, error: &str) {

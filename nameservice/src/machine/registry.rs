@@ -9,7 +9,7 @@ use taskgrid_protocol::limits::CAPACITY_MAX;
 use taskgrid_protocol::{Instance, TaskType, Timers, Timestamp};
 
 use super::feed::Feed;
-use super::limits::{PAIRS_MAX, WORKERS_MAX};
+use super::limits::{PAIRS_MAX, REPLACED_MAX, WORKERS_MAX};
 
 /// Why a registration was refused.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,8 +35,9 @@ struct Traits {
 pub(super) struct Worker {
     traits: Traits,
     types: BTreeSet<TaskType>,
-    /// The process that was here before, and until when it is told so.
-    replaced: Option<(Instance, Timestamp)>,
+    /// The processes that were here before, the last one in front, and until when they are told so. More than
+    /// one, since a late datagram of the first must not put it in the place of the third.
+    replaced: Vec<(Instance, Timestamp)>,
     /// Given on the command line.
     fixed: bool,
 }
@@ -96,7 +97,7 @@ impl Registry {
     /// A worker that is given on the command line: a plain one that never expires.
     pub(super) fn fix(&mut self, task_type: &TaskType, address: &str) {
         let traits = Traits { capacity: 1, instance: None, batch: false, max_datagram: None };
-        let worker = Worker { traits, types: BTreeSet::new(), replaced: None, fixed: true };
+        let worker = Worker { traits, types: BTreeSet::new(), replaced: Vec::new(), fixed: true };
         let address: Arc<str> = address.into();
         self.workers.entry(address.clone()).or_insert(worker);
         self.add_type(&address, task_type.clone());
@@ -124,10 +125,10 @@ impl Registry {
                 _ => self.check_room(named),
             };
         };
-        if let (Some(instance), Some((replaced, until))) = (&registration.instance, &worker.replaced)
-            && instance == replaced
-            && now < *until
-        {
+        let is_over = |(replaced, until): &(Instance, Timestamp)| {
+            registration.instance.as_ref() == Some(replaced) && now < *until
+        };
+        if worker.replaced.iter().any(is_over) {
             return Err(Refusal::AddressInUse);
         }
         if named == 0 {
@@ -156,7 +157,7 @@ impl Registry {
         let worker = self.workers.entry(address.clone()).or_insert_with(|| Worker {
             traits: traits.clone(),
             types: BTreeSet::new(),
-            replaced: None,
+            replaced: Vec::new(),
             fixed: false,
         });
         let changed = worker.traits != traits;
@@ -165,7 +166,8 @@ impl Registry {
         if let (Some(before), true) = (before, worker.traits.instance.is_some())
             && worker.traits.instance.as_ref() != Some(&before)
         {
-            worker.replaced = Some((before, now + ttl));
+            worker.replaced.truncate(REPLACED_MAX - 1);
+            worker.replaced.insert(0, (before, now + ttl));
         }
         // A process that names an instance names all its types each time. Plain workers may register one
         // type a message.

@@ -150,6 +150,20 @@ fn a_replaced_process_is_told_so() {
     assert_eq!(service.address_of("upper"), Value::Null);
 }
 
+/// R18: a datagram that was long under way must not put the first process in the place of the third.
+#[test]
+fn a_process_that_was_replaced_by_one_that_was_replaced_is_told_so_too() {
+    let mut service = Service::new();
+    for instance in ["first", "second", "third"] {
+        service.ask("HEARTBEAT", worker("a:1", &["reverse"], instance));
+    }
+    for old in ["first", "second"] {
+        assert_eq!(service.ask("HEARTBEAT", worker("a:1", &["reverse"], old))["code"], "ADDRESS_IN_USE");
+    }
+    let renewed = service.ask("HEARTBEAT", worker("a:1", &["reverse"], "third"));
+    assert_eq!(renewed["message"], "Successfully registered");
+}
+
 #[test]
 fn fixed_workers_neither_expire_nor_leave() {
     let fixed = vec![(TaskType::new("reverse").unwrap(), "worker-reverse:6000".to_owned())];

@@ -18,7 +18,7 @@ pub use work::{
 };
 
 use crate::envelope::Outgoing;
-use crate::{Json, Lease, ReplyTo, RequestId, Transmit};
+use crate::{Instance, Json, Lease, ReplyTo, RequestId, Transmit};
 
 /// What may stand beside `type` and `data`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Beside {
     pub id: Option<RequestId>,
     /// The right to run an attempt.
     pub lease: Option<Lease>,
+    /// The worker process that it was given to (R18).
+    pub instance: Option<Instance>,
     /// The number of that attempt, from 1.
     pub attempt: Option<u32>,
     /// The time limit of that attempt in seconds.
@@ -44,12 +46,14 @@ pub struct Message {
     pub body: Body,
     /// Whether it came in an array.
     pub packed: bool,
+    /// How many bytes it was when it came. What is to be sent has none yet.
+    pub length: usize,
 }
 
 impl Message {
     /// A message to send.
     pub fn new(beside: Beside, body: Body) -> Self {
-        Self { beside, body, packed: false }
+        Self { beside, body, packed: false, length: 0 }
     }
 
     /// A request that is answered under `id`.
@@ -59,7 +63,7 @@ impl Message {
 
     /// Where the answer goes when the message came from `from`.
     pub fn reply_to(&self, from: std::net::SocketAddr) -> ReplyTo {
-        ReplyTo { addr: from, id: self.beside.id.clone(), packed: self.packed }
+        ReplyTo::new(from, self.beside.id.clone(), self.packed, self.length)
     }
 
     /// The message as it stands on the wire.

@@ -92,6 +92,8 @@ pub enum RejectReason {
     Cancelled,
     /// It runs this task under another lease (R22).
     AlreadyRunning,
+    /// It is another process than the one that the attempt was given to (R18).
+    Replaced,
 }
 
 /// TASK_HEARTBEAT: one for all attempts of a worker (R16).

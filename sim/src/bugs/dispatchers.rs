@@ -251,7 +251,7 @@ wraps! {
         fn handle_datagram(&mut self, now: Timestamp, from: SocketAddr, message: Message) {
             if let Body::ResultReturn(_) = message.body {
                 let stored = Stored { message: "Result stored".to_owned(), duplicate: false };
-                self.transmits.push_back(message.reply_to(from).answer(&stored));
+                self.transmits.extend(message.reply_to(from).answer(&stored));
             }
             self.inner.handle_datagram(now, from, message);
         }

@@ -76,9 +76,11 @@ impl Host for Dispatcher {
             nameservices: self.nameservices.clone(),
             lease: Duration::from_micros(context.options.lease),
             plain_lease: Duration::from_micros(context.options.plain_lease),
+            ..Config::default()
         };
         let machine = Machine::new(context.now, config, opened, context.dice.fork());
         self.driven = Some(Driven::new(bugs::dispatcher(self.bug, machine, &self.disk)));
+        context.later.push((SECOND, Local::LookAtSpace));
     }
 
     fn kill(&mut self, _context: &mut Context<'_>, power: bool) {
@@ -103,6 +105,11 @@ impl Host for Dispatcher {
                 Event::Read { ticket, answer, at: context.wall }
             }
             Local::Dispatcher(event) => event,
+            Local::LookAtSpace => {
+                context.later.push((SECOND, Local::LookAtSpace));
+                let is_low = context.at < context.weather.full_until.max(context.weather.low_until);
+                Event::FreeSpace(if is_low { 0 } else { u64::MAX })
+            }
             Local::LookedUp { name, fails } => {
                 let addr = context.answer(&name, fails);
                 Event::Resolved { name, addr }

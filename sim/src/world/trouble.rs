@@ -41,7 +41,12 @@ impl World {
             }
             Kind::MoveDispatcher => self.move_away(0, absence),
             Kind::JumpClock => self.clock_off += faults::jump(&mut self.dice),
-            Kind::FillDisk => self.weather.full_until = at + absence,
+            Kind::FillDisk => {
+                self.weather.low_until = at + absence;
+                if self.dice.chance(0.5) {
+                    self.weather.full_until = at + absence;
+                }
+            }
             Kind::BreakDisk => self.weather.broken = true,
             Kind::LockDisk => self.weather.locked_until = at + absence,
             Kind::SlowDisk => self.weather.slow_until = at + absence,
@@ -104,7 +109,8 @@ impl World {
         self.record.healed = Some(at);
         self.network.heal();
         self.weather.healed = true;
-        (self.weather.full_until, self.weather.locked_until, self.weather.slow_until) = (0, 0, 0);
+        (self.weather.full_until, self.weather.low_until) = (0, 0);
+        (self.weather.locked_until, self.weather.slow_until) = (0, 0);
         self.weather.broken = false;
         for place in 0..self.processes.len() {
             self.resume(place);

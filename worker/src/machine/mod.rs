@@ -125,7 +125,7 @@ impl Machine {
     }
 
     fn reply_error(&mut self, to: &ReplyTo, code: ErrorCode, error: &str) {
-        self.transmits.push_back(to.answer(&ErrorReply::new(code, error)));
+        self.transmits.extend(to.answer(&ErrorReply::new(code, error)));
     }
 
     fn next_request(&mut self) -> u64 {
@@ -199,9 +199,9 @@ impl Node for Machine {
         let to = message.reply_to(from);
         match &message.body {
             Body::Task(_) => self.handle_task(now, from, message),
-            Body::TaskCancel(cancel) => self.handle_cancel(now, *cancel, message.beside.lease, &to),
+            Body::TaskCancel(cancel) => self.handle_cancel(now, *cancel, message.beside, &to),
             Body::Response(data) => self.handle_answer(now, message.beside.id.as_ref(), data),
-            Body::Ping(_) => self.transmits.push_back(to.answer(&PingReply::of("worker"))),
+            Body::Ping(_) => self.transmits.extend(to.answer(&PingReply::of("worker"))),
             Body::TaskAck(_) | Body::TaskReject(_) => {}
             Body::RegisterWorker(_) | Body::Heartbeat(_) | Body::DeregisterWorker(_) | Body::LookupWorker(_) => {
                 let error =

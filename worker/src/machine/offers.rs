@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use taskgrid_protocol::body::{AckState, RejectReason, TaskAck, TaskCancel, TaskObject, TaskReject};
 use taskgrid_protocol::limits::{TIMEOUT_DEFAULT, VALUE_MAX};
-use taskgrid_protocol::{Body, ErrorCode, Lease, Message, ReplyTo, TaskId, Timestamp, WallTime};
+use taskgrid_protocol::{Beside, Body, ErrorCode, Instance, Message, ReplyTo, TaskId, Timestamp, WallTime};
 
 use super::limits::{BUSY_PAUSE, UNSTORED_MAX};
 use super::memory::{Name, Refusal, Route, Stage};
@@ -21,6 +21,9 @@ impl Machine {
         let name = beside.lease.map_or(Name::Plain(from, task.id), Name::Lease);
         if self.memory.get(&name).is_some() {
             return self.handle_repeated(now, &name, route);
+        }
+        if self.is_for_another(beside.instance.as_ref()) {
+            return self.send_reject(&name, task.id, route, &RejectReason::Replaced.into());
         }
         if let Some(refusal) = self.objection(now, &task) {
             self.send_reject(&name, task.id, route, &refusal);
@@ -63,6 +66,12 @@ impl Machine {
         Some(reason.into())
     }
 
+    /// Whether a message about an attempt is meant for a process that was at this address before (R18). That
+    /// one may have started it, so it does not start here.
+    fn is_for_another(&self, instance: Option<&Instance>) -> bool {
+        instance.is_some_and(|meant| *meant != self.config.instance)
+    }
+
     /// Another copy of a TASK, perhaps from a dispatcher that came back at another address (R21). The attempt
     /// is not started again, whatever became of it (R22).
     fn handle_repeated(&mut self, now: Timestamp, name: &Name, route: Route) {
@@ -86,8 +95,8 @@ impl Machine {
 
     /// TASK_CANCEL (R13, R24a). Answered by TASK_REJECT{cancelled} when the attempt does not run here, or no
     /// longer, else by TASK_ACK.
-    pub(super) fn handle_cancel(&mut self, now: Timestamp, cancel: TaskCancel, lease: Option<Lease>, to: &ReplyTo) {
-        let Some(lease) = lease else {
+    pub(super) fn handle_cancel(&mut self, now: Timestamp, cancel: TaskCancel, beside: Beside, to: &ReplyTo) {
+        let Some(lease) = beside.lease else {
             let error = "TASK_CANCEL needs the 'lease' of the attempt beside 'data'";
             return self.reply_error(to, ErrorCode::BadRequest, error);
         };
@@ -99,6 +108,10 @@ impl Machine {
                 self.send_ack(&name, cancel.task_id, route, AckState::Running);
             }
             Some(Stage::Unstored(..) | Stage::Stored(_)) => self.send_ack(&name, cancel.task_id, route, AckState::Done),
+            // Whether it has started only the process before this one could say.
+            None if cancel.unless_started && self.is_for_another(beside.instance.as_ref()) => {
+                self.send_reject(&name, cancel.task_id, route, &RejectReason::Replaced.into());
+            }
             Some(Stage::Running(_) | Stage::Refused(_)) | None => self.abandon(now, name, cancel.task_id, route),
         }
     }

@@ -1,6 +1,7 @@
 //! Exit codes: 0 fine, 1 the task failed, 2 wrong usage, 3 refused, 4 unknown.
 
 use taskgrid_protocol::Json;
+use taskgrid_protocol::body::PingReply;
 
 use super::*;
 
@@ -187,4 +188,16 @@ fn reversing_until(last: usize) -> FakeDispatcher {
             _ => Vec::new(),
         }
     })
+}
+
+#[test]
+fn a_dispatcher_that_says_later_is_not_called_silent() {
+    let full = FakeDispatcher::start(|request| match request {
+        Body::Ping(_) => vec![serde_json::to_value(PingReply::of("dispatcher")).unwrap()],
+        _ => vec![json!({"error": "the queue is full", "code": "QUEUE_FULL", "retry_after_ms": 200})],
+    });
+    let ran = run(&full, &["submit", "reverse", "x", "--deadline", "4"]);
+    assert_eq!(ran.exit, Exit::Refused);
+    assert!(ran.err.contains("puts the request off") && !ran.err.contains("taskgrid up"), "{}", ran.err);
+    assert!(ran.err.ends_with("Refused: the queue is full (QUEUE_FULL).\n"), "{}", ran.err);
 }

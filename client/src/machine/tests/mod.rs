@@ -32,6 +32,7 @@ struct Sent {
     to: SocketAddr,
     id: RequestId,
     body: Body,
+    length: usize,
 }
 
 impl Sent {
@@ -128,7 +129,7 @@ impl Bench {
             decode(&transmit.bytes, server(), &mut |element| {
                 let Element::Message(message) = element else { panic!("the machine sent {element:?}") };
                 let id = message.beside.id.expect("every request wants an answer");
-                self.sent.push_back(Sent { to: transmit.to, id, body: message.body });
+                self.sent.push_back(Sent { to: transmit.to, id, body: message.body, length: transmit.bytes.len() });
             });
         }
         // It looks at every call, so with thousands of them each step would take as many.

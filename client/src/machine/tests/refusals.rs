@@ -130,3 +130,33 @@ fn a_task_that_was_done_before_is_not_cancelled_by_asking_twice() {
     let Outcome::Rejected(refused) = bench.outcome(call) else { panic!() };
     assert_eq!(refused.status, Some(Status::Done));
 }
+
+/// R37: a server that knows us by no private address answers long only to a long request.
+#[test]
+fn a_server_that_wants_longer_requests_gets_them() {
+    let mut bench = Bench::new();
+    let call = bench.submit("k", true);
+    let post = bench.request();
+    bench.answer(&post.id, &received(42));
+    let padding = json!({"error": "pad", "code": "PAD_REQUEST", "need_bytes": 16_000});
+    bench.answer(&post.id, &padding);
+    let again = bench.request();
+    assert!(matches!(&again.body, Body::GetResult(get) if get.task_id == TaskId(42)), "{again:?}");
+    assert!(again.length >= 16_000);
+    bench.answer(&post.id, &padding);
+    assert!(bench.silent(), "a copy of the old answer changes nothing");
+    bench.answer(&again.id, &done());
+    assert!(matches!(bench.outcome(call), Outcome::Ok(_)));
+}
+
+#[test]
+fn what_cannot_be_padded_further_is_no_answer() {
+    let mut bench = Bench::new();
+    let call = bench.submit("k", false);
+    let request = bench.request();
+    for need in [0, 60_000] {
+        bench.answer(&request.id, &json!({"error": "pad", "code": "PAD_REQUEST", "need_bytes": need}));
+    }
+    bench.pass(seconds(60));
+    assert_eq!(*bench.outcome(call), Outcome::Unknown(Silence::Garbled));
+}

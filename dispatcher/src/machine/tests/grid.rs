@@ -11,7 +11,7 @@ use taskgrid_protocol::node::receive;
 use taskgrid_protocol::{Node, Timestamp, Transmit, WallTime};
 
 use crate::machine::{Config, Effect, Event, Machine};
-use crate::store::{Answer, Batch, MemoryStore, Query, Store};
+use crate::store::{Answer, Batch, MemoryStore, Query, Store, StoreError};
 
 pub(super) const NAMESERVICE: &str = "127.0.0.1:5001";
 pub(super) const CLIENT: &str = "127.0.0.1:9000";
@@ -30,11 +30,19 @@ pub(super) struct Grid {
     pub(super) nameservice_up: bool,
     /// Commits are held back while this is set.
     pub(super) disk_is_slow: bool,
+    /// Reads are given up while this is set.
+    pub(super) reads_are_slow: bool,
+    /// Commits fail for want of space while this is set.
+    pub(super) disk_is_full: bool,
     /// There is at most one at a time.
     held: Option<Box<Batch>>,
     /// What DNS says.
     pub(super) dns: Vec<(String, Option<SocketAddr>)>,
     sent: Vec<Sent>,
+    /// The batches that found no space.
+    pub(super) refused: Vec<Batch>,
+    /// The most results in one batch.
+    pub(super) largest_batch: usize,
     pub(super) exited: bool,
 }
 
@@ -44,7 +52,20 @@ impl Grid {
     }
 
     /// A dispatcher that starts over what another one left.
-    pub(super) fn over(mut store: MemoryStore, now: Timestamp) -> Self {
+    pub(super) fn over(store: MemoryStore, now: Timestamp) -> Self {
+        Self::start(store, now, true)
+    }
+
+    /// A dispatcher whose operator has set something.
+    pub(super) fn with(config: Config) -> Self {
+        let mut grid = Self::new();
+        let opened = grid.store.open(wall(grid.now)).unwrap();
+        grid.machine = Machine::new(grid.now, config, opened, ChaCha12Rng::seed_from_u64(1));
+        grid.settle();
+        grid
+    }
+
+    fn start(mut store: MemoryStore, now: Timestamp, nameservice_up: bool) -> Self {
         let opened = store.open(wall(now)).unwrap();
         let rng = ChaCha12Rng::seed_from_u64(now.as_micros() + 1);
         let machine = Machine::new(now, Config::default(), opened, rng);
@@ -54,11 +75,15 @@ impl Grid {
             now,
             workers: Vec::new(),
             version: 1,
-            nameservice_up: true,
+            nameservice_up,
             disk_is_slow: false,
+            reads_are_slow: false,
+            disk_is_full: false,
             held: None,
             dns: Vec::new(),
             sent: Vec::new(),
+            refused: Vec::new(),
+            largest_batch: 0,
             exited: false,
         };
         grid.settle();
@@ -73,6 +98,11 @@ impl Grid {
         grid.version = version;
         grid.dns = dns;
         grid
+    }
+
+    /// The same while no name service can be reached.
+    pub(super) fn restart_alone(self) -> Self {
+        Self::start(self.store, self.now + Duration::from_secs(1), false)
     }
 
     /// A leasing worker registers.
@@ -96,6 +126,12 @@ impl Grid {
         self.workers.retain(|known| known["address"] != entry["address"]);
         self.workers.push(entry);
         self.version += 1;
+    }
+
+    /// A worker registers, and the changes do not tell.
+    pub(super) fn register_without_a_trace(&mut self, entry: Value) {
+        self.register_quietly(entry);
+        self.version -= 1;
     }
 
     pub(super) fn deregister(&mut self, address: &str) {
@@ -212,6 +248,11 @@ impl Grid {
     }
 
     fn commit(&mut self, batch: Box<Batch>) {
+        self.largest_batch = self.largest_batch.max(batch.finishes.len());
+        if self.disk_is_full {
+            self.refused.push((*batch).clone());
+            return self.machine.handle_event(self.now, Event::DiskFull(batch));
+        }
         let outcomes = self.store.apply(wall(self.now), &batch).unwrap();
         self.machine.handle_event(self.now, Event::Committed(batch, outcomes));
     }
@@ -227,7 +268,7 @@ impl Grid {
                 Effect::Commit(batch) => self.commit(batch),
                 Effect::Read { ticket, query } => {
                     let answer = self.read(&query);
-                    let event = Event::Read { ticket, answer: Ok(answer), at: wall(self.now) };
+                    let event = Event::Read { ticket, answer, at: wall(self.now) };
                     self.machine.handle_event(self.now, event);
                 }
                 Effect::Resolve(name) => {
@@ -239,8 +280,8 @@ impl Grid {
         }
     }
 
-    fn read(&self, query: &Query) -> Answer {
-        self.store.read(query).unwrap()
+    fn read(&self, query: &Query) -> Result<Answer, StoreError> {
+        if self.reads_are_slow { Err(StoreError::TooSlow(String::new())) } else { self.store.read(query) }
     }
 
     fn keep(&mut self, transmit: &Transmit) {

@@ -1,7 +1,13 @@
 //! The dispatcher's rules, on a fake clock over the memory store. Each test names the rule that it holds.
 
+mod charges;
+mod disk;
 mod grid;
+mod instances;
 mod leases;
+mod overload;
 mod plain;
 mod restart;
+mod revoke;
+mod strangers;
 mod submission;

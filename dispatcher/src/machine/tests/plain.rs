@@ -56,6 +56,20 @@ fn a_name_is_looked_up_before_its_only_task_is_sent() {
     assert_eq!(grid.task("172.18.0.9:6000")["data"]["id"], id);
 }
 
+/// R28: what is not answered may have moved; waiting for the cache to grow old would cost seconds.
+#[test]
+fn a_leasing_worker_that_has_moved_is_found_within_seconds() {
+    let mut grid = Grid::new();
+    grid.dns = vec![(NAMED.to_owned(), Some(RESOLVED.parse().unwrap()))];
+    grid.worker(NAMED, &["reverse"], 1);
+    grid.post("x");
+    grid.advance(Duration::from_millis(100));
+    assert!(!grid.take(RESOLVED).is_empty());
+    grid.dns = vec![(NAMED.to_owned(), Some("172.18.0.9:6000".parse().unwrap()))];
+    grid.advance(Duration::from_millis(1_100));
+    assert_eq!(grid.tasks("172.18.0.9:6000").len(), 1);
+}
+
 /// R28: a failed look-up means "unreachable now", never "task failed".
 #[test]
 fn a_name_that_cannot_be_resolved_is_tried_again() {
@@ -98,6 +112,19 @@ fn the_end_of_its_registration_ends_its_attempts() {
     assert_eq!(grid.task("127.0.0.1:6001")["data"]["id"], id);
     // The first one answers after all.
     assert_eq!(grid.ask("127.0.0.1:5555", result(id))["message"], "Result stored");
+}
+
+/// R15: its host is what it is known by, also when it has left.
+#[test]
+fn its_result_counts_after_it_has_left() {
+    let mut grid = Grid::new();
+    grid.plain_worker("127.0.0.5:6000", &["reverse"]);
+    let id = grid.post("a");
+    grid.task("127.0.0.5:6000");
+    grid.deregister("127.0.0.5:6000");
+    assert_eq!(grid.status_of(id), "pending");
+    assert_eq!(grid.ask("127.0.0.6:4444", result(id))["code"], "LEASE_REQUIRED");
+    assert_eq!(grid.ask("127.0.0.5:4444", result(id))["message"], "Result stored");
 }
 
 #[test]

@@ -57,11 +57,15 @@ impl Desk {
     }
 
     fn open(&mut self) -> Opened {
-        self.store.open(self.now).unwrap()
+        let opened = self.store.open(self.now).unwrap();
+        assert_eq!(opened.pending, self.counts().pending);
+        opened
     }
 
     pub(super) fn apply(&mut self, batch: &Batch) -> Outcomes {
-        self.store.apply(self.now, batch).unwrap()
+        let outcomes = self.store.apply(self.now, batch).unwrap();
+        assert_eq!(outcomes.pending, self.counts().pending);
+        outcomes
     }
 
     pub(super) fn pass(&mut self, millis: u64) {

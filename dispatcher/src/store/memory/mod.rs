@@ -96,6 +96,7 @@ impl Store for MemoryStore {
             running: running.map(|(id, task)| running_row(*id, task)).collect(),
             pending_types: self.pending.keys().cloned().collect(),
             next_expiry: self.next_expiry(now),
+            pending: self.pending_count(),
         })
     }
 
@@ -111,6 +112,7 @@ impl Store for MemoryStore {
             inserts: batch.inserts.iter().map(|insert| self.insert(clock, insert)).collect(),
             claims: batch.claims.iter().map(|claim| self.claim(clock, claim)).collect(),
             next_expiry: if batch.expire { self.next_expiry(now) } else { None },
+            pending: self.pending_count(),
         })
     }
 
@@ -128,6 +130,10 @@ impl MemoryStore {
         let dispatched = running.filter_map(|task| task.dispatched).max();
         let ended = self.attempts.values().flatten().map(|attempt| attempt.ended).max();
         [created, dispatched, ended].into_iter().flatten().max().unwrap_or_default()
+    }
+
+    fn pending_count(&self) -> u64 {
+        self.pending.values().map(|places| places.len() as u64).sum()
     }
 
     fn is_due(&self, id: TaskId, now: WallTime) -> bool {

@@ -42,7 +42,7 @@ pub(super) fn apply(
     batch: &Batch,
 ) -> Result<(Outcomes, Known), StoreError> {
     let mut work = Work::begin(connection, now, known)?;
-    let outcomes = Outcomes {
+    let mut outcomes = Outcomes {
         finishes: finishes::finish_all(&mut work, &batch.finishes)?,
         releases: ends::release_all(&mut work, &batch.releases)?,
         cancels: ends::cancel_all(&mut work, &batch.cancels)?,
@@ -51,8 +51,11 @@ pub(super) fn apply(
         inserts: inserts::insert_all(&mut work, &batch.inserts)?,
         claims: claims::claim_all(&mut work, &batch.claims)?,
         next_expiry: if batch.expire { next_expiry(connection, now)? } else { None },
+        pending: 0,
     };
-    Ok((outcomes, work.close()?))
+    let known = work.close()?;
+    outcomes.pending = pending(connection)?;
+    Ok((outcomes, known))
 }
 
 impl<'c> Work<'c> {
@@ -109,6 +112,13 @@ pub(super) const COUNTED_TO: &str = "counted_to";
 pub(super) fn newest(connection: &Connection) -> Result<i64, StoreError> {
     let newest = connection.prepare_cached("SELECT max(id) FROM tasks")?.query_row([], |row| row.get(0))?;
     Ok(Option::unwrap_or_default(newest))
+}
+
+/// How many tasks are pending, by the counter.
+pub(super) fn pending(connection: &Connection) -> Result<u64, StoreError> {
+    const READ: &str = "SELECT value FROM counters WHERE name = 'pending'";
+    let pending: Option<i64> = connection.prepare_cached(READ)?.query_row([], |row| row.get(0)).optional()?;
+    Ok(pending.and_then(|pending| u64::try_from(pending).ok()).unwrap_or_default())
 }
 
 /// How long until the first task expires.

@@ -9,9 +9,10 @@ use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
-use taskgrid_runtime::{Exit, StartError};
+use taskgrid_runtime::StartError;
 
 use super::place::resolved;
+use super::refusal::{refusal, refusal_of};
 use super::{Known, SqliteStore};
 
 /// Before this version two connections could lose commits when one of them checkpointed.
@@ -23,8 +24,8 @@ const READERS: u32 = 2;
 /// How long a reader waits where SQLite makes it wait at all, such as for a checkpoint that ends.
 const READER_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a batch waits for the lock before [`crate::store::StoreError::Busy`]: the committer then looks
-/// whether it shall stop, and tries again.
+/// How long a batch waits for the lock before [`crate::store::StoreError::Busy`]: the committer then says so
+/// from time to time, and tries again.
 pub(super) const WRITER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the pool tries to open the file before it says what is wrong.
@@ -46,12 +47,19 @@ impl SqliteStore {
     /// Opens the file, which [`super::look_at`] has found fit, and brings its schema up to date.
     pub fn connect(path: &Path) -> Result<Self, StartError> {
         assert_version()?;
-        let failed = |error: &dyn Error| cannot_open(path, error);
+        let failed = |error: &(dyn Error + 'static)| refusal_of(path, error);
+        // The pool would try for a while and then tell the text of an error alone. This one is dropped when the
+        // pool has its own, so that closing it does not copy the log.
+        let first = Connection::open_with_flags(path, flags(false)).and_then(|mut connection| {
+            init_writer(&mut connection)?;
+            Ok(connection)
+        });
+        let first = first.map_err(|error| refusal(path, &error))?;
         let writer = SqliteConnectionManager::file(path).with_flags(flags(false)).with_init(init_writer);
         let writer = pool(writer, 1).map_err(|error| failed(&error))?;
         let mut connection = writer.get().map_err(|error| failed(&error))?;
         migrations::runner().set_grouped(true).run(&mut *connection).map_err(|error| failed(&error))?;
-        drop(connection);
+        drop((connection, first));
         let readers = SqliteConnectionManager::file(path).with_flags(flags(true)).with_init(init_reader);
         let readers = pool(readers, READERS).map_err(|error| failed(&error))?;
         let known = Arc::new(Mutex::new(Known::default()));
@@ -126,13 +134,4 @@ where
     }
     let message = format!("PRAGMA {pragma} is {actual} where {expected} is needed");
     Err(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN), Some(message)))
-}
-
-fn cannot_open(path: &Path, error: &dyn Error) -> StartError {
-    // The innermost one says what is wrong; those around it, what was being done.
-    let mut cause = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    StartError::new(Exit::Disk, format!("cannot open the database {}: {cause}", path.display()))
 }

@@ -10,6 +10,7 @@ impl From<Error> for StoreError {
         match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy(text),
             Some(ErrorCode::DiskFull) => Self::Full(text),
+            Some(ErrorCode::OperationInterrupted) => Self::TooSlow(text),
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Corrupt(text),
             // SystemIoFailure, and all that should not happen: whether a COMMIT took place is unknown.
             Some(_) => Self::Unavailable(text),

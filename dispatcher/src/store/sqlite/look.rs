@@ -16,6 +16,7 @@ use taskgrid_runtime::{Exit, StartError};
 use super::connect::{self, migrations};
 use super::maintain::quick_check;
 use super::place::{refuse_unsuitable_place, resolved, size, size_beside, unusable};
+use super::refusal::{damaged, not_ours, refusal};
 
 /// Below this the whole file is checked before it is used: it takes less than half a second.
 const CHECK_AT_ONCE_MAX: u64 = 64 * 1024 * 1024;
@@ -206,38 +207,4 @@ fn look_at_journal(path: &Path, size: u64) -> Result<Looked, StartError> {
         return Ok(Looked::New);
     }
     Err(not_ours(path, "another program was interrupted while it wrote to it, and has left a -journal"))
-}
-
-fn not_ours(path: &Path, why: &str) -> StartError {
-    let path = path.display();
-    StartError::new(
-        Exit::Corrupt,
-        format!("{path} is not a taskgrid database: {why}; choose another file with --database"),
-    )
-}
-
-fn damaged(path: &Path, complaints: &[impl AsRef<str>]) -> StartError {
-    let complaints = complaints.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("; ");
-    let path = path.display();
-    let message = format!(
-        "the database {path} is damaged ({complaints}). It was left as it is. Save what can be read with: \
-         sqlite3 '{path}' \".recover\" | sqlite3 '{path}.recovered' (or, where sqlite3 has no .recover: \
-         sqlite3 '{path}' .dump | sed 's/^ROLLBACK.*/COMMIT;/' | sqlite3 '{path}.recovered')"
-    );
-    StartError::new(Exit::Corrupt, message)
-}
-
-/// Why SQLite could not read the file.
-fn refusal(path: &Path, error: &rusqlite::Error) -> StartError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            StartError::in_use(format!("the database {} is locked by another program", path.display()))
-        }
-        Some(ErrorCode::DatabaseCorrupt) => damaged(path, &[error.to_string()]),
-        Some(ErrorCode::NotADatabase) => not_ours(path, "it is not an SQLite database"),
-        Some(ErrorCode::SystemIoFailure) => {
-            StartError::new(Exit::Disk, format!("cannot read the database {}: {error}", path.display()))
-        }
-        _ => damaged(path, &[error.to_string()]),
-    }
 }

@@ -15,6 +15,7 @@ mod maintain;
 mod opening;
 mod place;
 mod reads;
+mod refusal;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -22,16 +23,24 @@ mod tests;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::TransactionBehavior;
 use taskgrid_protocol::{TaskType, WallTime};
+use taskgrid_runtime::Clock;
 
 pub use look::{Looked, look_at};
 pub use maintain::Wal;
 
 use super::{Answer, Batch, Opened, Outcomes, Query, Store, StoreError};
+
+/// How long a read may take. While one is under way the log cannot start again from its beginning.
+const READ_MAX: Duration = Duration::from_secs(2);
+
+/// How many of its instructions SQLite does between two looks at the clock: well below a millisecond's work.
+const READ_LOOKS_EVERY: i32 = 10_000;
 
 /// A table of tasks in an SQLite file. Clones share its connections.
 #[derive(Clone, Debug)]
@@ -79,12 +88,21 @@ impl Store for SqliteStore {
     }
 
     fn read(&self, query: &Query) -> Result<Answer, StoreError> {
-        let mut connection = self.readers.get()?;
-        reads::answer(&mut connection, query)
+        self.read_within(READ_MAX, query)
     }
 }
 
 impl SqliteStore {
+    fn read_within(&self, limit: Duration, query: &Query) -> Result<Answer, StoreError> {
+        let mut connection = self.readers.get()?;
+        let clock = Clock::new();
+        let end = clock.now() + limit;
+        connection.progress_handler(READ_LOOKS_EVERY, Some(move || clock.now() >= end))?;
+        let answer = reads::answer(&mut connection, query);
+        connection.progress_handler(0, None::<fn() -> bool>)?;
+        answer
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         // What is known changes only after a commit, in one assignment, so a panic elsewhere left it whole.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)

@@ -34,13 +34,15 @@ pub(super) fn open(connection: &Connection, now: WallTime) -> Result<(Opened, Kn
     let known = Known { latest: latest(connection)?, newest: counted_to(connection)?, ..Known::default() };
     let mut work = Work::begin(connection, now, known.clone())?;
     let running = running(&mut work)?;
+    let learnt = work.close()?;
     let opened = Opened {
         running,
         pending_types: pending_types(connection)?,
         next_expiry: batch::next_expiry(connection, now)?,
+        pending: batch::pending(connection)?,
     };
     // `pending_types` names the types of added rows too, and nothing was stored at the present time yet.
-    Ok((opened, Known { added: BTreeSet::new(), latest: known.latest, ..work.close()? }))
+    Ok((opened, Known { added: BTreeSet::new(), latest: known.latest, ..learnt }))
 }
 
 /// Says who made the file, and what it is. A copy made by way of SQL text has lost that mark, and perhaps rows:

@@ -87,3 +87,41 @@ fn a_result_that_beats_the_stop_counts() {
     rig.end(run, done());
     assert_eq!(rig.only().message["data"]["result"], "IAnepO");
 }
+
+/// R18: whether an attempt of the process before it has started, it cannot say; but here it never does.
+#[test]
+fn what_was_meant_for_the_process_before_is_not_started() {
+    let mut rig = Rig::new();
+    rig.take("");
+    let rejected = json!({"type": "TASK_REJECT", "lease": "lease-a", "free_slots": 2,
+        "data": {"task_id": 42, "reason": "replaced"}});
+    for mut message in [task(42, "lease-a"), cancel(42, "lease-a", true)] {
+        message["instance"] = json!("instance-0");
+        rig.tell(DISPATCHER, &message);
+        assert_eq!(rig.only().message, rejected);
+    }
+    let mut mine = task(42, "lease-b");
+    mine["instance"] = json!("instance-1");
+    rig.tell(DISPATCHER, &mine);
+    assert_eq!(rig.started().len(), 1);
+}
+
+/// R26: a dispatcher that has started anew asks for what is held, and starts nothing by it.
+#[test]
+fn what_is_held_is_answered_for_whoever_it_was_meant_for() {
+    let mut rig = Rig::new();
+    let run = rig.start(42, "lease-a");
+    let mut again = task(42, "lease-a");
+    again["instance"] = json!("-");
+    rig.tell(DISPATCHER, &again);
+    assert_eq!(rig.only().message["data"]["state"], "running");
+    rig.end(run, done());
+    rig.take("");
+    rig.tell(DISPATCHER, &again);
+    rig.pass(millis(1));
+    assert_eq!(rig.take("RESULT_RETURN").len(), 1);
+    again["lease"] = json!("lease-b");
+    again["data"]["id"] = json!(43);
+    rig.tell(DISPATCHER, &again);
+    assert_eq!(rig.only().message["data"]["reason"], "replaced");
+}

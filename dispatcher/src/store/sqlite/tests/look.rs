@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::super::look::APPLICATION_ID;
 use super::{File, open};
-use crate::store::{Answer, Looked, Query, Store, look_at};
+use crate::store::{Answer, Looked, Query, SqliteStore, Store, look_at};
 
 /// All files of a directory, with their bytes.
 fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
@@ -236,4 +236,38 @@ fn flipped_bytes_are_found_or_harmless_but_never_written_over() {
         found += u32::from(look(&path, true).is_err());
     }
     assert!(found > 0, "some of these hit what a check looks at");
+}
+
+/// What an operator can mend is not called damage, and not a failure of the disk.
+#[test]
+fn what_keeps_the_file_from_being_opened_is_told_for_what_it_is() {
+    let (directory, path) = closed();
+    let log = directory.path().join("taskgrid.db-wal");
+    fs::create_dir(&log).unwrap();
+    for refused in [look_at(&path, false).unwrap_err(), SqliteStore::connect(&path).unwrap_err()] {
+        assert_eq!(refused.exit, Exit::Configuration, "{refused}");
+        assert!(refused.to_string().contains("-wal"), "{refused}");
+    }
+    fs::remove_dir(&log).unwrap();
+    SqliteStore::connect(&path).unwrap();
+}
+
+#[test]
+fn a_lock_that_another_program_holds_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("taskgrid.db");
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let refused = SqliteStore::connect(&path).unwrap_err();
+    assert_eq!(refused.exit, Exit::InUse, "{refused}");
+}
+
+#[test]
+fn damage_that_only_opening_finds_is_damage() {
+    let (_directory, path) = closed();
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100..4_096].fill(0xA5);
+    fs::write(&path, bytes).unwrap();
+    let refused = SqliteStore::connect(&path).unwrap_err();
+    assert_eq!(refused.exit, Exit::Corrupt, "{refused}");
 }

@@ -1,7 +1,11 @@
 //! Checkpoints and checks, between batches.
 
+use std::time::Duration;
+
+use taskgrid_protocol::body::ListTasks;
+
 use super::{File, task};
-use crate::store::{Batch, StoreError};
+use crate::store::{Answer, Batch, Query, Store, StoreError};
 
 #[test]
 fn a_checkpoint_empties_the_log_so_that_it_does_not_grow() {
@@ -49,6 +53,18 @@ fn the_check_in_the_background_finds_damage() {
     let found = store.check();
     assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
     drop(directory);
+}
+
+/// R31: a read that takes long would keep the log from starting again.
+#[test]
+fn a_read_that_takes_too_long_is_given_up_and_the_next_one_is_not() {
+    let mut file = File::new();
+    file.apply(&Batch { inserts: vec![task("a"); 4000], ..Batch::default() });
+    let filter = ListTasks { task_type: Some(super::name("b")), limit: Some(20), ..ListTasks::default() };
+    let query = Query::List(filter);
+    let given_up = file.store.read_within(Duration::ZERO, &query);
+    assert!(matches!(given_up, Err(StoreError::TooSlow(_))), "{given_up:?}");
+    assert!(matches!(file.store.read(&query), Ok(Answer::List(..))));
 }
 
 #[test]

@@ -1,0 +1,126 @@
+//! Asking after attempts: of a worker that does not answer (R13), and of the process that has taken the place
+//! of another (R18).
+
+use taskgrid_protocol::body::TaskCancel;
+use taskgrid_protocol::outbox::Patience;
+use taskgrid_protocol::{Beside, Body, Instance, Message, TaskId, Timestamp};
+
+use super::attempts::{Attempt, Stage};
+use super::limits::{FEED_HUNGRY, REPLACED_SILENCE, TASK_RESEND_MAX};
+use super::roster::WorkerKey;
+use super::{Alarm, Machine, Sending};
+
+impl Machine {
+    /// Asks a worker that does not answer its TASK to forget it, if another one could run it meanwhile. Until
+    /// the worker has answered, the attempt stays where it is, for as long as its lease.
+    pub(super) fn ask_if_silent(&mut self, now: Timestamp, task: TaskId) {
+        let Some(attempt) = self.attempts.get(task) else { return };
+        let is_silent = attempt.silent_at().is_some_and(|at| at <= now);
+        if is_silent && !self.outbox.contains(&Sending::Revoke(task)) && self.another_is_free(now, attempt) {
+            self.revoke(now, task);
+        }
+    }
+
+    fn another_is_free(&self, now: Timestamp, attempt: &Attempt) -> bool {
+        let Some(state) = self.types.get(&attempt.task_type) else { return false };
+        let is_free = |worker| worker != attempt.worker && self.roster.available(now, worker) > 0;
+        !self.roster.free().is_empty() && state.workers().iter().copied().any(is_free)
+    }
+
+    /// Another process has taken the address of this one, if it is not merely gone. It is asked about the
+    /// attempts, and they end soon unless the old process is heard: an ordinary lease is for those that may
+    /// only be out of reach. They take up no slot of the new one.
+    pub(super) fn handle_replaced_worker(&mut self, now: Timestamp, replaced: WorkerKey) {
+        let Some(address) = self.roster.get(replaced).map(|worker| worker.address.clone()) else { return };
+        let Some(successor) = self.roster.at(&address).filter(|key| *key != replaced) else { return };
+        self.resolver.distrust(&address);
+        let tasks: Vec<TaskId> = self.attempts.at(replaced).collect();
+        for task in tasks {
+            self.release_slot(now, task);
+            self.attempts.move_to(task, successor);
+            let Some(attempt) = self.attempts.get_mut(task).filter(|attempt| !attempt.ending) else { continue };
+            attempt.replaced = true;
+            if attempt.stage == Stage::Unsent && !attempt.recovered {
+                self.send_task(now, task);
+                continue;
+            }
+            attempt.lease_until = attempt.lease_until.min(now + REPLACED_SILENCE);
+            self.revoke(now, task);
+            self.set_attempt_alarm(now, task);
+        }
+    }
+
+    /// The name service has told which process is at an address whose attempts were found in the table (R26).
+    /// Their leases say whether it is the one that had them.
+    pub(super) fn identify(&mut self, now: Timestamp, worker: WorkerKey) {
+        let Some(process) = self.roster.get(worker).and_then(|worker| worker.kind.instance().cloned()) else { return };
+        let tasks: Vec<TaskId> = self.attempts.at(worker).collect();
+        for task in tasks {
+            let Some(attempt) = self.attempts.get_mut(task).filter(|attempt| attempt.recovered && !attempt.ending)
+            else {
+                continue;
+            };
+            if attempt.lease.as_ref().and_then(|lease| lease.is_for(&process)) != Some(false) {
+                attempt.instance = Some(process.clone());
+                if matches!(attempt.stage, Stage::Sent(_)) {
+                    // Now it may start, if it has not yet: it may have been lost on the way.
+                    attempt.stage = Stage::Unsent;
+                    attempt.denied = false;
+                    self.outbox.forget(&Sending::Revoke(task));
+                    self.send_task(now, task);
+                }
+            } else {
+                attempt.replaced = true;
+                attempt.lease_until = attempt.lease_until.min(now + REPLACED_SILENCE);
+                if attempt.denied {
+                    self.handle_lease_lost(task);
+                }
+            }
+            self.set_attempt_alarm(now, task);
+        }
+    }
+
+    /// A process says that the attempt was given to the one before it. If that one has acknowledged it, it may
+    /// live somewhere else and be heard yet. If it never has, it is not waited for: where a worker was
+    /// started anew, its tasks go on at once.
+    pub(super) fn handle_denied(&mut self, now: Timestamp, task: TaskId) {
+        self.outbox.answered(now, &Sending::Revoke(task));
+        let Some(attempt) = self.attempts.get_mut(task) else { return };
+        let (worker, known) = (attempt.worker, attempt.replaced);
+        if attempt.recovered && !known && attempt.instance == Some(Instance::nobody()) {
+            // It has not started there. Whether it is to, or whether the process that had it is gone, the name
+            // service has yet to tell.
+            attempt.denied = true;
+            self.outbox.answered(now, &Sending::Task(task));
+            return self.timers.set_earlier(Alarm::Feed, now + FEED_HUNGRY);
+        }
+        attempt.replaced = true;
+        if !matches!(attempt.stage, Stage::Acknowledged(_)) {
+            self.handle_lease_lost(task);
+        }
+        if !known {
+            // Until the name service has told of the new process, nothing is offered to the old one.
+            let changes = self.roster.unregister_all(now, worker);
+            let lost = changes.lost.clone();
+            self.apply(now, changes);
+            self.look_up_again(now, &lost);
+        }
+    }
+
+    /// From now on this is asked in the place of TASK. TASK_REJECT{cancelled}: it never starts there.
+    /// TASK_ACK: it has started there, and stays.
+    fn revoke(&mut self, now: Timestamp, task: TaskId) {
+        let Some(attempt) = self.attempts.get(task) else { return };
+        self.outbox.forget(&Sending::Task(task));
+        // A plain worker would take it for a TASK.
+        let Some(addr) = self.resolver.resolve(now, &attempt.address).any().filter(|_| !self.is_plain(attempt.worker))
+        else {
+            return;
+        };
+        let beside = Beside { lease: attempt.lease.clone(), instance: attempt.instance.clone(), ..Beside::default() };
+        let body = Body::TaskCancel(TaskCancel { task_id: task, unless_started: true });
+        let question = Message::new(beside, body).transmit(addr, false);
+        let first = self.outbox.put(now, Sending::Revoke(task), question, Patience::forever(TASK_RESEND_MAX));
+        self.transmits.push_back(first);
+    }
+}

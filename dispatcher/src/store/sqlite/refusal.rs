@@ -1,0 +1,67 @@
+//! Why a database cannot be used, for the operator: what is wrong, and what can be done about it (R32).
+
+use std::error::Error;
+use std::path::Path;
+
+use rusqlite::ErrorCode;
+use taskgrid_runtime::{Exit, StartError};
+
+pub(super) fn not_ours(path: &Path, why: &str) -> StartError {
+    let path = path.display();
+    StartError::new(
+        Exit::Corrupt,
+        format!("{path} is not a taskgrid database: {why}; choose another file with --database"),
+    )
+}
+
+pub(super) fn damaged(path: &Path, complaints: &[impl AsRef<str>]) -> StartError {
+    let complaints = complaints.iter().map(AsRef::as_ref).collect::<Vec<_>>().join("; ");
+    let path = path.display();
+    let message = format!(
+        "the database {path} is damaged ({complaints}). It was left as it is. Save what can be read with: \
+         sqlite3 '{path}' \".recover\" | sqlite3 '{path}.recovered' (or, where sqlite3 has no .recover: \
+         sqlite3 '{path}' .dump | sed 's/^ROLLBACK.*/COMMIT;/' | sqlite3 '{path}.recovered')"
+    );
+    StartError::new(Exit::Corrupt, message)
+}
+
+/// What an error of SQLite means before anything was stored.
+pub(super) fn refusal(path: &Path, error: &rusqlite::Error) -> StartError {
+    let name = path.display();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StartError::in_use(format!("the database {name} is locked by another program; stop that one"))
+        }
+        Some(ErrorCode::NotADatabase) => not_ours(path, "it is not an SQLite database"),
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+            StartError::configuration(format!(
+                "cannot open the database {name}: {error}; the file, its -wal and -shm beside it, and their directory must \
+                 belong to a user who may write them, on a local disk"
+            ))
+        }
+        Some(ErrorCode::DiskFull) => {
+            StartError::new(Exit::Disk, format!("cannot open the database {name}: {error}; make space and start again"))
+        }
+        Some(ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory) => {
+            StartError::new(Exit::Disk, format!("cannot read the database {name}: {error}; look at the disk"))
+        }
+        _ => damaged(path, &[error.to_string()]),
+    }
+}
+
+/// The same for an error that others have wrapped.
+pub(super) fn refusal_of(path: &Path, error: &(dyn Error + 'static)) -> StartError {
+    let mut cause = error;
+    loop {
+        if let Some(error) = cause.downcast_ref::<rusqlite::Error>() {
+            return refusal(path, error);
+        }
+        match cause.source() {
+            Some(inner) => cause = inner,
+            // The innermost one says what is wrong; those around it, what was being done.
+            None => {
+                return StartError::new(Exit::Disk, format!("cannot open the database {}: {cause}", path.display()));
+            }
+        }
+    }
+}
