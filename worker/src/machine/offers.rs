@@ -44,7 +44,9 @@ impl Machine {
 
     /// Why a new attempt is not started here, if it is not.
     fn objection(&mut self, now: Timestamp, task: &TaskObject) -> Option<Refusal> {
-        if let Some(holder) = self.memory.holder_of(&(task.id, task.timestamp_created)).cloned() {
+        let key = (task.id, task.timestamp_created);
+        self.drop_failure(now, &key);
+        if let Some(holder) = self.memory.holder_of(&key).cloned() {
             // The dispatcher has given the older attempt up, but it is here: one run serves both (R22).
             self.send_result_again(now, &holder, None);
             return Some(Refusal { reason: RejectReason::AlreadyRunning, holds: holder.lease().cloned() });

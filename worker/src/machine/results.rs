@@ -10,7 +10,7 @@ use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::{Body, ErrorCode, Json, Message, TaskId, Timestamp, Transmit};
 
 use super::limits::{RESULT_KEPT_FOR, RESULT_RESEND_MAX, UNSAID_PAUSE};
-use super::memory::{Name, Route, Stage};
+use super::memory::{Name, Route, Stage, TaskKey};
 use super::{Asked, Machine, Note, Outcome};
 
 /// What is read of any answer: whether it is an error, and which.
@@ -86,6 +86,19 @@ impl Machine {
         self.outbox.answered(now, &id);
         self.asked.remove(&id);
         self.memory.settle(now, name);
+    }
+
+    /// The dispatcher asks for another attempt of a task whose failure waits here to be stored: it has been told, or
+    /// has given that attempt up. Either way the failure has had its effect, and the new attempt is to run.
+    pub(super) fn drop_failure(&mut self, now: Timestamp, task: &TaskKey) {
+        let Some(name) = self.memory.holder_of(task).cloned() else { return };
+        if let Some(Stage::Unstored(id, returned)) = self.memory.get(&name).map(|attempt| &attempt.stage)
+            && returned.error.is_some()
+        {
+            let id = *id;
+            self.forget(id);
+            self.memory.settle(now, &name);
+        }
     }
 
     /// Nobody has answered in all that time. The lease stays remembered, so it is not run again here.

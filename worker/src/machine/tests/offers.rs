@@ -115,12 +115,25 @@ fn another_lease_for_a_task_that_is_here_is_told_which_one_it_runs_under() {
     let reject = rig.only().message;
     assert_eq!(reject["lease"], "lease-b");
     assert_eq!(reject["data"], json!({"task_id": 42, "reason": "already_running", "holds": "lease-a"}));
-    rig.end(run, failed());
+    rig.end(run, done());
     rig.take("");
     rig.tell(DISPATCHER, &task(42, "lease-c"));
     rig.pass(millis(0));
     assert!(rig.started().is_empty(), "an unstored attempt is here too");
     assert_eq!(rig.take("RESULT_RETURN")[0].message["lease"], "lease-a", "and its result leaves at once");
+}
+
+/// The dispatcher knows of the failure, or has given the attempt up. To call the new one already running would have
+/// it wait for nothing.
+#[test]
+fn a_task_that_failed_is_run_again_though_nobody_has_answered_for_the_failure() {
+    let mut rig = Rig::new();
+    let run = rig.start(42, "lease-a");
+    rig.end(run, failed());
+    rig.take("");
+    rig.start(42, "lease-b");
+    rig.pass(seconds(30));
+    assert!(rig.take("RESULT_RETURN").is_empty(), "the old failure is of no use to anybody");
 }
 
 #[test]
