@@ -46,11 +46,18 @@ pub(super) fn due_time(now: WallTime, created: WallTime, wait: Duration) -> Wall
 
 /// Whether a pending task may start.
 ///
-/// Its scheduled time has come; or it was due at once; or its last attempt was handed over in what is now
-/// the future, so the clock was set back since, and its back-off says nothing. Without the last two, a clock
-/// that was wrong by a year and is put right would stop the queue for a year.
-pub(super) fn is_due(scheduled: WallTime, created: WallTime, dispatched: Option<WallTime>, now: WallTime) -> bool {
-    scheduled <= now || scheduled == created || dispatched.is_some_and(|dispatched| dispatched > now)
+/// Its scheduled time has come; or it was due at once; or it has had an attempt, and the clock was set back
+/// since something was stored (`latest`), so that its back-off says nothing. Without the last two, a clock that
+/// was wrong by a year and is put right would stop the queue for a year.
+pub(super) fn is_due(
+    scheduled: WallTime,
+    created: WallTime,
+    had_attempt: bool,
+    now: WallTime,
+    latest: WallTime,
+) -> bool {
+    let set_back = had_attempt && latest > now && scheduled <= due_horizon(now, latest);
+    scheduled <= now || scheduled == created || set_back
 }
 
 /// The latest scheduled time at which [`is_due`] can hold, where `latest` is the latest stored time.

@@ -61,6 +61,16 @@ pub(super) fn a_backoff_does_not_outlive_a_clock_that_was_wrong(desk: &mut Desk)
     assert_eq!((again.id, again.attempt), (id, 2));
 }
 
+/// Also when the clock goes back to between the hand-over and the failure.
+pub(super) fn a_backoff_that_began_at_a_wrong_time_does_not_last_either(desk: &mut Desk) {
+    let (id, lease) = desk.post_running(task("a"));
+    desk.pass(10 * 86_400_000);
+    desk.fail(id, &lease, Some(millis(300_000)));
+    desk.set_back(5 * 86_400);
+    assert_eq!(desk.rest("a"), Rest::Ready);
+    assert_eq!(desk.claim_one("a", "w").attempt, 2);
+}
+
 pub(super) fn stored_times_go_on_after_a_restart(desk: &mut Desk) {
     let (id, lease) = desk.post_running(task("a"));
     desk.pass(5000);

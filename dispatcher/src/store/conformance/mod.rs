@@ -121,6 +121,7 @@ behaviours! {
         not_before_goes_by_the_clock_as_it_is_now,
         a_new_delay_holds_after_the_clock_was_set_back,
         a_backoff_does_not_outlive_a_clock_that_was_wrong,
+        a_backoff_that_began_at_a_wrong_time_does_not_last_either,
         stored_times_go_on_after_a_restart,
         times_beyond_the_year_9999_are_cut,
     };

@@ -11,7 +11,7 @@ impl MemoryStore {
     pub(super) fn claim(&mut self, clock: Clock, claim: &Claim) -> Claimed {
         let mut places = Places::new(&claim.slots);
         let in_order = self.pending.get(&claim.task_type).into_iter().flatten().map(|(_, _, id)| *id);
-        let due = in_order.filter(|id| self.tasks[id].is_due(clock.now));
+        let due = in_order.filter(|id| self.tasks[id].is_due(clock));
         let chosen: Vec<TaskId> = due.take(claim.slots.len()).collect();
         let tasks = chosen.into_iter().map(|id| {
             let (index, slot) = places.take(self.tasks[&id].worker.as_deref());
@@ -29,7 +29,7 @@ impl MemoryStore {
 
     fn rest(&self, clock: Clock, claim: &Claim) -> Rest {
         let left = || self.pending.get(&claim.task_type).into_iter().flatten().map(|(_, _, id)| &self.tasks[id]);
-        if left().any(|task| task.is_due(clock.now)) {
+        if left().any(|task| task.is_due(clock)) {
             return Rest::Ready;
         }
         left().map(|task| task.scheduled).min().map_or(Rest::Empty, |first| Rest::DueIn(first.since(clock.now)))

@@ -87,8 +87,8 @@ impl Task {
         (Reverse(self.priority), self.scheduled, id)
     }
 
-    fn is_due(&self, now: WallTime) -> bool {
-        rules::is_due(self.scheduled, self.created, self.dispatched, now)
+    fn is_due(&self, clock: Clock) -> bool {
+        rules::is_due(self.scheduled, self.created, self.dispatched.is_some(), clock.now, clock.stamp)
     }
 }
 

@@ -24,8 +24,9 @@ pub(super) const LEVEL: &str = "\
 pub(super) const DUE: &str = "\
     SELECT id, attempt, timeout_s, assigned_worker, timestamp_created, payload FROM tasks \
     WHERE status = 'pending' AND type = ?1 AND priority = ?2 AND timestamp_scheduled <= ?3 \
-    AND (timestamp_scheduled <= ?4 OR timestamp_scheduled = timestamp_created OR timestamp_dispatched > ?4) \
-    ORDER BY timestamp_scheduled, id LIMIT ?5";
+    AND (timestamp_scheduled <= ?4 OR timestamp_scheduled = timestamp_created \
+        OR (?5 > ?4 AND timestamp_dispatched IS NOT NULL)) \
+    ORDER BY timestamp_scheduled, id LIMIT ?6";
 
 pub(super) const TAKE: &str = "\
     UPDATE tasks SET status = 'running', attempt = ?2, assigned_worker = ?3, lease = ?4, timestamp_dispatched = ?5 \
@@ -82,7 +83,7 @@ fn level(work: &Work<'_>, task_type: &TaskType, above: i32) -> Result<Option<(i3
 fn due(work: &Work<'_>, task_type: &TaskType, priority: i32, limit: usize) -> Result<Vec<Due>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut statement = work.connection.prepare_cached(DUE)?;
-    let values = params![task_type.as_str(), priority, work.horizon_text, work.now_text, limit];
+    let values = params![task_type.as_str(), priority, work.horizon_text, work.now_text, work.stamp_text, limit];
     let rows = statement.query_map(values, |row| Ok(Due { task: waiting(row)?, payload: rows::json(row, 5)? }))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
