@@ -41,8 +41,6 @@ pub(super) struct Attempt {
     pub(super) instance: Option<Instance>,
     /// It was running when the dispatcher started.
     pub(super) recovered: bool,
-    /// The process at its worker's address does not hold it.
-    pub(super) denied: bool,
     /// Another process has taken its worker's address (R18).
     pub(super) replaced: bool,
     pub(super) address: Arc<str>,
@@ -67,6 +65,11 @@ impl Attempt {
         [self.lease.clone(), self.also_known_as.clone()].into_iter().flatten()
     }
 
+    /// Whether this is the process that its lease was issued to, if that can be told.
+    pub(super) fn was_given_to(&self, process: &Instance) -> Option<bool> {
+        self.lease.as_ref()?.is_for(process)
+    }
+
     /// When the dispatcher ends it, whatever the worker says (R24).
     fn timeout_at(&self) -> Option<Timestamp> {
         match (self.stage, &self.lease) {
@@ -78,7 +81,7 @@ impl Attempt {
     /// When a worker that has not answered its TASK counts as silent (R13).
     pub(super) fn silent_at(&self) -> Option<Timestamp> {
         match (self.stage, &self.lease) {
-            (Stage::Sent(at), Some(_)) if !self.denied => Some(at + SILENT_AFTER),
+            (Stage::Sent(at), Some(_)) => Some(at + SILENT_AFTER),
             _ => None,
         }
     }
@@ -177,7 +180,6 @@ impl Machine {
             worker,
             instance,
             recovered,
-            denied: false,
             replaced: false,
             address: running.worker.clone(),
             stage,

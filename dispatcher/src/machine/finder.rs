@@ -117,8 +117,7 @@ impl Machine {
     }
 
     fn set_feed_alarm(&mut self, now: Timestamp) {
-        let hungry = self.types.any_starving() || self.roster.any_unheard();
-        let pause = if hungry { FEED_HUNGRY } else { FEED_CALM };
+        let pause = if self.types.any_starving() { FEED_HUNGRY } else { FEED_CALM };
         self.timers.set(Alarm::Feed, now + pause);
     }
 

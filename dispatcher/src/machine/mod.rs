@@ -292,7 +292,7 @@ impl Node for Machine {
             Body::Ping(_) => self.reply(&to, &PingReply::of("dispatcher")),
             Body::ResultReturn(_) => self.handle_result(now, from, message),
             Body::TaskAck(ack) => self.handle_ack(now, ack, lease),
-            Body::TaskReject(reject) => self.handle_reject(now, reject, lease),
+            Body::TaskReject(reject) => self.handle_reject(now, reject, message.beside),
             Body::TaskHeartbeat(heartbeat) => self.handle_heartbeat(now, &to, &heartbeat),
             Body::Response(data) => self.handle_answer(now, from, message.beside.id.as_ref(), &data),
             Body::RegisterWorker(_) | Body::Heartbeat(_) | Body::DeregisterWorker(_) | Body::LookupWorker(_) => {

@@ -9,7 +9,7 @@ use taskgrid_protocol::body::{
 };
 use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::limits::{ERROR_CODE_MAX, ERROR_MESSAGE_MAX, VALUE_MAX};
-use taskgrid_protocol::{Body, ErrorCode, Lease, Message, ReplyTo, Resolved, TaskId, Timestamp};
+use taskgrid_protocol::{Beside, Body, ErrorCode, Lease, Message, ReplyTo, Resolved, TaskId, Timestamp};
 
 use super::limits::{BUSY_PAUSE, DRAINING_PAUSE, LOOK_AGAIN_AFTER, PARKED_MAX};
 use super::roster::{Kind, WorkerKey};
@@ -110,8 +110,8 @@ impl Machine {
     }
 
     /// TASK_REJECT: to TASK, or to TASK_CANCEL. Never answered.
-    pub(super) fn handle_reject(&mut self, now: Timestamp, reject: TaskReject, lease: Option<Lease>) {
-        let Some(lease) = lease else { return };
+    pub(super) fn handle_reject(&mut self, now: Timestamp, reject: TaskReject, beside: Beside) {
+        let Some(lease) = beside.lease else { return };
         let task = reject.task_id;
         self.outbox.answered(now, &Sending::Cancel(task, lease.clone()));
         let Some(attempt) = self.attempts.get_mut(task) else { return };
@@ -125,8 +125,8 @@ impl Machine {
                 attempt.also_known_as = reject.holds;
                 return self.renew(now, task);
             }
-            RejectReason::Replaced => return self.handle_denied(now, task),
-            RejectReason::Cancelled if attempt.replaced => return self.handle_denied(now, task),
+            RejectReason::Replaced => return self.handle_denied(now, task, beside.instance),
+            RejectReason::Cancelled if attempt.replaced => return self.handle_denied(now, task, None),
             _ => {}
         }
         let address = attempt.address.clone();

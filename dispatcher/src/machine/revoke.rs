@@ -6,9 +6,9 @@ use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::{Beside, Body, Instance, Message, TaskId, Timestamp};
 
 use super::attempts::{Attempt, Stage};
-use super::limits::{FEED_HUNGRY, REPLACED_SILENCE, TASK_RESEND_MAX};
+use super::limits::{REPLACED_SILENCE, TASK_RESEND_MAX};
 use super::roster::WorkerKey;
-use super::{Alarm, Machine, Sending};
+use super::{Machine, Sending};
 
 impl Machine {
     /// Asks a worker that does not answer its TASK to forget it, if another one could run it meanwhile. Until
@@ -51,49 +51,47 @@ impl Machine {
     }
 
     /// The name service has told which process is at an address whose attempts were found in the table (R26).
-    /// Their leases say whether it is the one that had them.
     pub(super) fn identify(&mut self, now: Timestamp, worker: WorkerKey) {
         let Some(process) = self.roster.get(worker).and_then(|worker| worker.kind.instance().cloned()) else { return };
         let tasks: Vec<TaskId> = self.attempts.at(worker).collect();
         for task in tasks {
-            let Some(attempt) = self.attempts.get_mut(task).filter(|attempt| attempt.recovered && !attempt.ending)
-            else {
-                continue;
-            };
-            if attempt.lease.as_ref().and_then(|lease| lease.is_for(&process)) != Some(false) {
-                attempt.instance = Some(process.clone());
-                if matches!(attempt.stage, Stage::Sent(_)) {
-                    // Now it may start, if it has not yet: it may have been lost on the way.
-                    attempt.stage = Stage::Unsent;
-                    attempt.denied = false;
-                    self.outbox.forget(&Sending::Revoke(task));
-                    self.send_task(now, task);
-                }
+            let Some(attempt) = self.attempts.get_mut(task).filter(|attempt| attempt.recovered) else { continue };
+            if attempt.was_given_to(&process) != Some(false) {
+                self.confirm(now, task, process.clone());
             } else {
                 attempt.replaced = true;
                 attempt.lease_until = attempt.lease_until.min(now + REPLACED_SILENCE);
-                if attempt.denied {
-                    self.handle_lease_lost(task);
-                }
+                self.set_attempt_alarm(now, task);
             }
-            self.set_attempt_alarm(now, task);
         }
     }
 
-    /// A process says that the attempt was given to the one before it. If that one has acknowledged it, it may
-    /// live somewhere else and be heard yet. If it never has, it is not waited for: where a worker was
-    /// started anew, its tasks go on at once.
-    pub(super) fn handle_denied(&mut self, now: Timestamp, task: TaskId) {
-        self.outbox.answered(now, &Sending::Revoke(task));
-        let Some(attempt) = self.attempts.get_mut(task) else { return };
-        let (worker, known) = (attempt.worker, attempt.replaced);
-        if attempt.recovered && !known && attempt.instance == Some(Instance::nobody()) {
-            // It has not started there. Whether it is to, or whether the process that had it is gone, the name
-            // service has yet to tell.
-            attempt.denied = true;
-            self.outbox.answered(now, &Sending::Task(task));
-            return self.timers.set_earlier(Alarm::Feed, now + FEED_HUNGRY);
+    /// This process is the one that the attempt was given to: now it may start, if it was lost on the way.
+    fn confirm(&mut self, now: Timestamp, task: TaskId, process: Instance) {
+        let Some(attempt) = self.attempts.get_mut(task).filter(|attempt| !attempt.ending) else { return };
+        if attempt.instance.replace(process) == attempt.instance || !matches!(attempt.stage, Stage::Sent(_)) {
+            return;
         }
+        attempt.stage = Stage::Unsent;
+        self.outbox.forget(&Sending::Revoke(task));
+        self.send_task(now, task);
+        self.set_attempt_alarm(now, task);
+    }
+
+    /// A process, `process` if it says so, does not hold an attempt that was meant for another one. If that one has
+    /// acknowledged it, it may live somewhere else and be heard yet. If it never has, it is not waited for:
+    /// where a worker was started anew, its tasks go on at once.
+    pub(super) fn handle_denied(&mut self, now: Timestamp, task: TaskId, process: Option<Instance>) {
+        let Some(attempt) = self.attempts.get_mut(task) else { return };
+        if process.is_some() && process == attempt.instance {
+            // The answer to a copy from before that was known.
+            return;
+        }
+        if let Some(process) = process.filter(|process| attempt.was_given_to(process) == Some(true)) {
+            return self.confirm(now, task, process);
+        }
+        self.outbox.answered(now, &Sending::Revoke(task));
+        let (worker, known) = (attempt.worker, attempt.replaced);
         attempt.replaced = true;
         if !matches!(attempt.stage, Stage::Acknowledged(_)) {
             self.handle_lease_lost(task);

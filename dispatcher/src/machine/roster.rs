@@ -137,11 +137,6 @@ impl Roster {
         self.workers.values().filter(|worker| worker.is_registered())
     }
 
-    /// Whether it is unknown which process is at some address.
-    pub(super) fn any_unheard(&self) -> bool {
-        self.workers.values().any(|worker| worker.kind == Kind::Unheard)
-    }
-
     pub(super) fn free(&self) -> &BTreeSet<WorkerKey> {
         &self.free
     }

@@ -152,6 +152,8 @@ impl Machine {
             retry_after_ms: busy.then_some(u64::try_from(BUSY_PAUSE.as_millis()).unwrap_or(u64::MAX)),
             holds: refusal.holds.clone(),
         };
-        Message::new(self.beside(name, None), Body::TaskReject(reject))
+        let replaced = refusal.reason == RejectReason::Replaced;
+        let instance = replaced.then(|| self.config.instance.clone());
+        Message::new(Beside { instance, ..self.beside(name, None) }, Body::TaskReject(reject))
     }
 }

@@ -17,8 +17,10 @@ fn about(kind: &str, task: &Value, mut data: Value) -> Value {
     json!({"type": kind, "lease": task["lease"], "data": data})
 }
 
-fn rejected(task: &Value) -> Value {
-    about("TASK_REJECT", task, json!({"reason": "replaced"}))
+fn rejected(task: &Value, by: &str) -> Value {
+    let mut message = about("TASK_REJECT", task, json!({"reason": "replaced"}));
+    message["instance"] = by.into();
+    message
 }
 
 /// A grid whose only worker has acknowledged a task.
@@ -40,7 +42,7 @@ fn the_new_process_is_asked_and_the_attempt_ends_when_the_old_one_stays_silent()
     assert_eq!(sent[0]["type"], "TASK_CANCEL");
     assert_eq!((&sent[0]["lease"], &sent[0]["instance"]), (&task["lease"], &json!("old")));
     assert_eq!(sent[0]["data"]["unless_started"], true);
-    grid.send(WORKER, rejected(&task));
+    grid.send(WORKER, rejected(&task, "new"));
     grid.advance(Duration::from_secs(6));
     assert!(grid.take(WORKER).is_empty(), "it has answered, and the old one may yet be heard");
     grid.advance(Duration::from_secs(3));
@@ -72,10 +74,14 @@ fn an_old_process_that_is_heard_keeps_its_attempt() {
 fn a_task_that_the_new_process_denies_goes_on_at_once_and_is_charged() {
     let mut grid = Grid::new();
     grid.register(process("old"));
+    grid.post("its workers are looked up");
+    let first = grid.task(WORKER);
+    grid.return_result(WORKER, &first, json!({"result": 1}));
     grid.register_quietly(process("new"));
     grid.post("x");
     let task = grid.task(WORKER);
-    grid.send(WORKER, rejected(&task));
+    assert_eq!(task["instance"], "old");
+    grid.send(WORKER, rejected(&task, "new"));
     // What the name service has yet to tell is not waited for by offering it to the old one.
     assert!(grid.take(WORKER).is_empty());
     grid.advance(Duration::from_millis(1_100));
@@ -92,7 +98,7 @@ fn a_task_that_kills_its_workers_before_they_acknowledge_it_is_poison() {
     for killed in 1..=3 {
         let task = grid.task(WORKER);
         grid.register_quietly(process(&killed.to_string()));
-        grid.send(WORKER, rejected(&task));
+        grid.send(WORKER, rejected(&task, &killed.to_string()));
         grid.advance(Duration::from_secs(5));
     }
     assert_eq!(grid.result_of(1)["task_error"]["code"], "WORKER_LOST");
@@ -128,8 +134,9 @@ fn restarted(acknowledged: bool) -> (Grid, Value) {
 #[test]
 fn a_restarted_dispatcher_lets_an_attempt_start_only_at_the_process_that_had_it() {
     let (mut grid, task) = restarted(false);
-    grid.send(WORKER, rejected(&task));
-    grid.advance(Duration::from_secs(1));
+    grid.nameservice_up = false;
+    grid.send(WORKER, rejected(&task, "old"));
+    grid.send(WORKER, rejected(&task, "old"));
     let sent = grid.task(WORKER);
     assert_eq!((&sent["lease"], &sent["instance"], &sent["attempt"]), (&task["lease"], &json!("old"), &json!(1)));
     assert_eq!(grid.return_result(WORKER, &task, json!({"result": 1})), json!({"message": "Result stored"}));
@@ -140,7 +147,7 @@ fn what_ran_when_dispatcher_and_worker_were_killed_is_charged_and_goes_on_at_onc
     for acknowledged in [false, true] {
         let (mut grid, task) = restarted(acknowledged);
         grid.register_quietly(process("new"));
-        grid.send(WORKER, rejected(&task));
+        grid.send(WORKER, rejected(&task, "new"));
         grid.advance(Duration::from_secs(3));
         let again = grid.task(WORKER);
         assert_eq!((&again["instance"], &again["attempt"]), (&json!("new"), &json!(2)));
@@ -158,7 +165,7 @@ fn a_task_that_kills_dispatcher_and_worker_is_poison() {
         let task = grid.tasks(WORKER).pop().unwrap();
         grid = grid.restart();
         grid.register_quietly(process(&killed.to_string()));
-        grid.send(WORKER, rejected(&task));
+        grid.send(WORKER, rejected(&task, &killed.to_string()));
         grid.take(WORKER);
         grid.advance(Duration::from_secs(8));
     }
@@ -199,7 +206,7 @@ fn a_worker_that_denies_what_was_believed_of_it_is_looked_up_anew() {
     let task = grid.task(WORKER);
     grid.lookups();
     grid.register_without_a_trace(process("new"));
-    grid.send(WORKER, rejected(&task));
+    grid.send(WORKER, rejected(&task, "new"));
     grid.advance(Duration::from_secs(2));
     assert_eq!(grid.task(WORKER)["instance"], "new");
 }

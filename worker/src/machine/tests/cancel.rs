@@ -93,7 +93,7 @@ fn a_result_that_beats_the_stop_counts() {
 fn what_was_meant_for_the_process_before_is_not_started() {
     let mut rig = Rig::new();
     rig.take("");
-    let rejected = json!({"type": "TASK_REJECT", "lease": "lease-a", "free_slots": 2,
+    let rejected = json!({"type": "TASK_REJECT", "lease": "lease-a", "instance": "instance-1", "free_slots": 2,
         "data": {"task_id": 42, "reason": "replaced"}});
     for mut message in [task(42, "lease-a"), cancel(42, "lease-a", true)] {
         message["instance"] = json!("instance-0");

@@ -137,6 +137,19 @@ fn another_attempt_starts_where_the_last_one_has_failed() {
     assert!(beats.iter().all(|sent| sent.message["lease"] != "lease-a"), "nobody wants the old failure: {beats:?}");
 }
 
+/// The dispatcher knows of the failure, or has given the attempt up. To call the new one already running would have
+/// it wait for nothing.
+#[test]
+fn a_task_that_failed_is_run_again_though_nobody_has_answered_for_the_failure() {
+    let mut rig = Rig::new();
+    let run = rig.start(42, "lease-a");
+    rig.end(run, failed());
+    rig.take("");
+    rig.start(42, "lease-b");
+    rig.pass(seconds(30));
+    assert!(rig.take("RESULT_RETURN").is_empty(), "the old failure is of no use to anybody");
+}
+
 #[test]
 fn tasks_of_two_grids_may_share_a_number() {
     let mut rig = Rig::new();
