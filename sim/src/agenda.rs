@@ -67,6 +67,10 @@ pub enum Local {
     PlainEnds(TaskId),
     /// A plain worker says that it is there.
     Announce,
+    /// A plain client posts a task.
+    Post,
+    /// A plain client asks for its results.
+    Poll,
     /// SIGTERM.
     Stop,
     /// A client does something.

@@ -23,6 +23,8 @@ pub enum Profile {
     Loss,
     /// A clean network, and a dispatcher that is killed again and again: no handler runs twice.
     Restarts,
+    /// A clean network, and name services that are killed and paused: no handler runs twice, no task fails by it.
+    Names,
     /// A clean network, and a wall clock that jumps: no handler runs twice, nothing expires by it.
     Clocks,
     /// No fault at all: no handler runs twice, and who waits hears of the end at once.
@@ -108,6 +110,8 @@ pub struct Options {
     pub commit: (Micros, Micros),
     /// Whether tasks may kill their worker.
     pub poison: bool,
+    /// Tasks that a plain client posts, without keys.
+    pub plain_tasks: usize,
     /// The network.
     pub net: Net,
     /// The faults.
@@ -119,7 +123,8 @@ impl Options {
     pub fn draw(seed: u64) -> Self {
         let dice = &mut Dice::new(seed);
         let profile = match dice.range(0, 100) {
-            0..55 => Profile::Everything,
+            0..51 => Profile::Everything,
+            51..55 => Profile::Names,
             55..73 => Profile::Loss,
             73..82 => Profile::Restarts,
             82..88 => Profile::Clocks,
@@ -162,6 +167,7 @@ impl Options {
             poison: everything && dice.chance(0.2),
             net: Net::draw(profile, dice),
             faults: Faults::draw(profile, dice),
+            plain_tasks: if dice.chance(0.3) { dice.index(10) + 1 } else { 0 },
         }
     }
 
@@ -182,7 +188,7 @@ impl Net {
         let low = *dice.pick(&[50, 500, 5 * MILLI, 30 * MILLI]);
         let clean = Self { loss: 0.0, duplicate: 0.0, delay: (low, 2 * low), tail: 0.0, tail_max: 0, corrupt: 0.0 };
         let (loss, tail_max) = match profile {
-            Profile::Restarts | Profile::Clocks | Profile::Clean => return clean,
+            Profile::Restarts | Profile::Names | Profile::Clocks | Profile::Clean => return clean,
             Profile::Corruption => return Self { corrupt: 0.05 + 0.4 * dice.unit(), duplicate: 0.1, ..clean },
             Profile::Loss => (0.3 * dice.unit(), 3 * SECOND),
             Profile::Everything => (*dice.pick(&[0.0, 0.01, 0.05, 0.3, 0.6]), *dice.pick(&[SECOND, 60 * SECOND])),
@@ -212,6 +218,9 @@ impl Faults {
             Profile::Loss | Profile::Clean | Profile::Corruption => Self::default(),
             Profile::Restarts => {
                 Self { every, weights: only(&[Kind::KillDispatcher, Kind::StopDispatcher]), ..Self::default() }
+            }
+            Profile::Names => {
+                Self { every, weights: only(&[Kind::KillNameService, Kind::PauseNameService]), ..Self::default() }
             }
             Profile::Clocks => Self { every, weights: only(&[Kind::JumpClock]), ..Self::default() },
             Profile::Everything => Self {

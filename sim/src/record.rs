@@ -33,6 +33,8 @@ pub struct Record {
     pub rows: BTreeMap<TaskId, Vec<Row>>,
     /// What went over the wire.
     pub wire: Wire,
+    /// The payloads that plain clients have posted, and how often each has arrived.
+    pub plain_posts: BTreeMap<String, u64>,
     /// What went wrong, and how often.
     pub faults: BTreeMap<Kind, u64>,
     /// Datagrams that the network lost, repeated, or damaged.
@@ -90,6 +92,8 @@ pub enum What {
     Retried(TaskId),
     /// It begins to make the task pending again.
     Retrying(TaskId),
+    /// A plain client has a result.
+    PlainResult(TaskId),
 }
 
 /// Something a handler did.
@@ -158,6 +162,23 @@ impl Record {
     pub fn ran(&mut self, at: Micros, worker: Life, task: TaskId, lease: Option<Lease>, what: Step) {
         self.trace.line(at, || format!("worker {worker:?}: task {} {lease:?} {what:?}", task.0));
         self.journal.push(Ran { at, worker, task, lease, what });
+    }
+
+    /// Whether this is the result of a task, as it stands in the table.
+    pub fn is_result_of(&self, id: TaskId, result: &serde_json::Value) -> bool {
+        let row = self.rows.get(&id).and_then(|rows| rows.last());
+        let stored = row.and_then(|row| row.task.result.as_ref());
+        stored.is_some_and(|stored| stored.read::<serde_json::Value>().is_ok_and(|stored| stored == *result))
+    }
+
+    /// A datagram has come to the dispatcher.
+    pub fn arrived(&mut self, datagram: &[u8]) {
+        let Ok(message) = serde_json::from_slice::<serde_json::Value>(datagram) else { return };
+        if message["type"] == "POST_TASK"
+            && let Some(count) = self.plain_posts.get_mut(&message["data"]["payload"].to_string())
+        {
+            *count += 1;
+        }
     }
 
     /// The table as it is now.

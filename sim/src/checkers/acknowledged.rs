@@ -6,6 +6,7 @@ use taskgrid_client::ErrorCode;
 use taskgrid_protocol::{Key, TaskId};
 
 use super::{Course, Verdict};
+use crate::options::Profile;
 use crate::record::What;
 
 /// I1: every task that was answered "stored" is there, as it was submitted.
@@ -59,8 +60,27 @@ pub(super) fn nothing_is_made_up(course: &Course<'_>) -> Verdict {
             let wish = &course.record.wishes[*number];
             row.task.key.as_ref() == Some(&wish.key) && row.task.payload.as_ref() == Some(&wish.task.payload)
         });
-        if !is_wanted {
+        let payload = row.task.payload.as_ref().map_or("", |payload| payload.get());
+        let is_plain = row.task.key.is_none() && course.record.plain_posts.contains_key(payload);
+        if !is_wanted && !is_plain {
             return Err(format!("task {} is nobody's", id.0));
+        }
+    }
+    Ok(())
+}
+
+/// I3, I23: a plain client gets one task at most for each of its datagrams that arrives; on a clean network, where
+/// the dispatcher is always there, exactly one.
+pub(super) fn plain_tasks_are_as_many_as_datagrams(course: &Course<'_>) -> Verdict {
+    let mut rows: BTreeMap<&str, u64> = BTreeMap::new();
+    for row in course.table.rows.values().filter(|row| row.task.key.is_none()) {
+        *rows.entry(row.task.payload.as_ref().map_or("", |payload| payload.get())).or_default() += 1;
+    }
+    let is_clean = matches!(course.options.profile, Profile::Clean | Profile::Names | Profile::Clocks);
+    for (payload, arrived) in &course.record.plain_posts {
+        let stored = rows.get(payload.as_str()).copied().unwrap_or(0);
+        if stored > *arrived || (is_clean && stored != 1) {
+            return Err(format!("{payload} arrived {arrived} times and became {stored} tasks"));
         }
     }
     Ok(())

@@ -57,6 +57,7 @@ const CHECKERS: &[(&str, Checker)] = &[
     ("I1 no acknowledged task is lost", acknowledged::nothing_is_lost),
     ("I2 a key names one task", acknowledged::keys_are_unique),
     ("I3 there is no task that nobody submitted", acknowledged::nothing_is_made_up),
+    ("I23 a plain client gets a task for each datagram", acknowledged::plain_tasks_are_as_many_as_datagrams),
     ("I4 what was refused is not stored", acknowledged::refused_is_not_stored),
     ("I19 what was stored can be read", acknowledged::stored_can_be_read),
     ("I7 a task ends once", rows::states_follow_the_path),

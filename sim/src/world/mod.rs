@@ -49,6 +49,8 @@ pub enum Role {
     PlainWorker,
     /// Somebody who submits.
     Client,
+    /// Somebody who submits without a key.
+    PlainClient,
 }
 
 struct Process {
@@ -94,6 +96,8 @@ pub struct World {
     disk: SharedDisk,
     record: Record,
     clients: Vec<Rc<RefCell<Client>>>,
+    /// The place of the first of them.
+    first_client: usize,
     events: u64,
 }
 
@@ -119,6 +123,7 @@ impl World {
             disk,
             record,
             clients: Vec::new(),
+            first_client: 0,
             events: 0,
             options,
         };
@@ -229,6 +234,9 @@ impl World {
                 held.push(Event::Datagram { from, to, bytes, sent });
             }
             return;
+        }
+        if process.role == Role::Dispatcher && self.options.plain_tasks > 0 {
+            self.record.arrived(&bytes);
         }
         let trace = &mut self.record.trace;
         trace.bytes(self.at, || format!("{} hears from {from}:", process.name), &bytes);

@@ -12,7 +12,7 @@ use crate::agenda::{Action, Event, Local};
 use crate::bugs::Bug;
 use crate::faults::Kind;
 use crate::host::{Context, Death, Host};
-use crate::hosts::{Client, Dispatcher, NameService, PlainWorker, Worker};
+use crate::hosts::{Client, Dispatcher, NameService, PlainClient, PlainWorker, Worker};
 use crate::network;
 use crate::options::{MILLI, SECOND};
 use crate::workload;
@@ -47,11 +47,19 @@ impl World {
             let worker = PlainWorker::new(said, workload::TYPES[0], network::address(10, 0, 5001));
             self.add(Role::PlainWorker, Box::new(worker), name, 40 + number, 6000);
         }
+        self.first_client = self.processes.len();
         for number in 0..u8::try_from(self.options.clients).expect("there are few") {
             let client = Rc::new(RefCell::new(Client::new(server.clone())));
             self.clients.push(Rc::clone(&client));
             self.add(Role::Client, Box::new(Shared(client)), format!("client-{number}:7000"), 60 + number, 7000);
         }
+        self.add_plain_client();
+    }
+
+    /// After the others, whose places are counted from the end.
+    fn add_plain_client(&mut self) {
+        let client = PlainClient::new(network::address(1, 0, 4000), self.options.plain_tasks);
+        self.add(Role::PlainClient, Box::new(client), "plain-client:7000".to_owned(), 80, 7000);
     }
 
     fn types_of(&mut self, worker: u8) -> BTreeSet<TaskType> {
@@ -92,7 +100,7 @@ impl World {
             let at = self.dice.range(0, 200 * MILLI);
             self.agenda.add(at, Event::Start(place));
         }
-        let first_client = self.processes.len() - self.options.clients;
+        let first_client = self.first_client;
         for number in 0..self.record.wishes.len() {
             let wish = &self.record.wishes[number];
             let (place, at) = (first_client + wish.client, SECOND + wish.at);
