@@ -204,7 +204,11 @@ impl Roster {
             (None, Kind::Plain) => PLAIN_WORKER_DATAGRAM_MAX,
             (None, _) => RECEIVE_BUFFER,
         };
-        changes.heard = (worker.kind == Kind::Unheard).then_some(key);
+        if worker.kind == Kind::Unheard {
+            // What was said until now may have been said by a process before this one.
+            worker.draining = false;
+            changes.heard = Some(key);
+        }
         worker.kind = kind;
         worker.capacity = entry.capacity.clamp(1, CAPACITY_MAX);
         worker.batch = entry.batch;
