@@ -210,3 +210,26 @@ fn a_worker_that_denies_what_was_believed_of_it_is_looked_up_anew() {
     grid.advance(Duration::from_secs(2));
     assert_eq!(grid.task(WORKER)["instance"], "new");
 }
+
+/// What the old process has said of itself, before the dispatcher knew which one it was, is not said of the new one.
+#[test]
+fn a_process_that_stopped_does_not_keep_tasks_from_its_successor() {
+    let mut grid = Grid::new();
+    let with_two_slots = |instance| {
+        let mut entry = process(instance);
+        entry["capacity"] = json!(2);
+        entry
+    };
+    grid.register(with_two_slots("old"));
+    grid.post("x");
+    grid.post("y");
+    let given_back = grid.tasks(WORKER).remove(0);
+    let mut grid = grid.restart();
+    grid.take(WORKER);
+    // The other one is still with the process that stops.
+    grid.send(WORKER, about("TASK_REJECT", &given_back, json!({"reason": "draining"})));
+    grid.register(with_two_slots("new"));
+    let sent = grid.tasks(WORKER);
+    let task = sent.iter().find(|task| task["instance"] == "new").expect("the new process is offered tasks");
+    assert_eq!(task["data"]["id"], given_back["data"]["id"]);
+}
