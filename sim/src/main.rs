@@ -46,7 +46,7 @@ fn run_one(seed: u64, trace: bool) -> ExitCode {
     println!("{options}");
     let report = run_named(options, trace);
     println!("trace {:016x}", report.hash);
-    println!("{:#?}", report.tally);
+    println!("{}", report.tally);
     match report.violation {
         Some(violation) => {
             println!("seed {seed}: {violation}");
@@ -82,7 +82,7 @@ fn run_many(from: u64, count: u64) -> ExitCode {
     });
     let (tally, mut failed) = total.into_inner().expect("a panic ends the program");
     failed.sort_unstable();
-    println!("{tally:#?}");
+    println!("{tally}");
     println!("{count} seeds, {} failed {failed:?}", failed.len());
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

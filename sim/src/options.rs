@@ -110,6 +110,8 @@ pub struct Options {
     pub commit: (Micros, Micros),
     /// Whether tasks may kill their worker.
     pub poison: bool,
+    /// Pending tasks above which new ones are refused.
+    pub max_pending: Option<u64>,
     /// Tasks that a plain client posts, without keys.
     pub plain_tasks: usize,
     /// The network.
@@ -168,6 +170,7 @@ impl Options {
             net: Net::draw(profile, dice),
             faults: Faults::draw(profile, dice),
             plain_tasks: if dice.chance(0.3) { dice.index(10) + 1 } else { 0 },
+            max_pending: if everything && dice.chance(0.1) { Some(dice.range(1, 10)) } else { None },
         }
     }
 

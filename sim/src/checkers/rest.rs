@@ -79,8 +79,11 @@ pub(super) fn waiters_hear_at_once(course: &Course<'_>) -> Verdict {
     Ok(())
 }
 
-/// I21: a submission to a healed grid is answered soon.
+/// I21: a submission to a healed grid is answered soon, unless it has to wait for room among the pending tasks.
 pub(super) fn answers_come_soon(course: &Course<'_>) -> Verdict {
+    if course.options.max_pending.is_some() {
+        return Ok(());
+    }
     let Some(healed) = course.record.healed else { return Ok(()) };
     let mut asked: BTreeMap<usize, Micros> = BTreeMap::new();
     for told in course.record.history.iter().filter(|told| told.at >= healed) {

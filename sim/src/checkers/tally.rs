@@ -1,6 +1,7 @@
 //! What is counted over many worlds.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::AddAssign;
 
 use super::Course;
@@ -64,5 +65,22 @@ impl AddAssign<&Self> for Tally {
         self.net.lost += other.net.lost;
         self.net.repeated += other.net.repeated;
         self.net.damaged += other.net.damaged;
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { worlds, acknowledged, unknown, faults, net, again } = self;
+        let count: u64 = faults.values().sum();
+        writeln!(f, "{worlds} worlds, {count} faults, {acknowledged} tasks in the table at rest")?;
+        writeln!(
+            f,
+            "{} datagrams: {} lost, {} repeated, {} damaged; {unknown} submissions whose outcome was unknown for a while",
+            net.sent, net.lost, net.repeated, net.damaged
+        )?;
+        let faults: Vec<String> = faults.iter().map(|(kind, count)| format!("{kind:?} {count}")).collect();
+        writeln!(f, "faults: {}", faults.join(", "))?;
+        let causes: Vec<String> = again.iter().map(|(cause, count)| format!("{count} {cause}")).collect();
+        write!(f, "run again: {} ({})", again.values().sum::<u64>(), causes.join(", "))
     }
 }

@@ -76,6 +76,7 @@ impl Host for Dispatcher {
             nameservices: self.nameservices.clone(),
             lease: Duration::from_micros(context.options.lease),
             plain_lease: Duration::from_micros(context.options.plain_lease),
+            max_pending: context.options.max_pending,
             ..Config::default()
         };
         let machine = Machine::new(context.now, config, opened, context.dice.fork());
