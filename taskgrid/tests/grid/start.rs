@@ -76,6 +76,23 @@ fn a_damaged_database_is_refused_with_the_way_out_and_stays_as_it_was() {
     assert_eq!(std::fs::read(grid.database()).unwrap(), bytes);
 }
 
+/// SQLite reads a file with such a constraint, and fails when it is to write to it.
+#[test]
+fn a_damaged_constraint_of_the_table_is_damage_too() {
+    let mut grid = Grid::without_workers();
+    grid.submit("reverse", "OpenAI");
+    grid.dispatcher.process.terminate();
+    let mut bytes = std::fs::read(grid.database()).unwrap();
+    let constraint = b"CHECK (priority BETWEEN";
+    let at = bytes.windows(constraint.len()).position(|window| window == constraint).unwrap();
+    bytes[at + b"CHECK (priori".len()] ^= 1;
+    std::fs::write(grid.database(), &bytes).unwrap();
+    let (code, said) = dispatcher_on(&grid.database());
+    assert_eq!(code, Some(65), "{said}");
+    assert!(said.contains("tasks.db") && said.contains(".recover"), "{said}");
+    assert_eq!(std::fs::read(grid.database()).unwrap(), bytes);
+}
+
 #[test]
 fn a_missing_name_service_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();

@@ -67,6 +67,9 @@ pub fn look_at(path: &Path, thorough: bool) -> Result<Looked, StartError> {
         return Ok(Looked::Unchecked);
     }
     let complaints = quick_check(&look.connection).map_err(|error| refusal(path, &error))?;
+    if complaints.is_empty() {
+        look.refuse_spoilt_tables()?;
+    }
     match (complaints.as_slice(), is_new) {
         ([], true) => Ok(Looked::New),
         ([], false) => Ok(Looked::Sound),
@@ -121,6 +124,21 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// SQLite reads a table whose constraints no longer make sense, and fails when it is to write to it. Found
+    /// out elsewhere, since nothing is written here.
+    fn refuse_spoilt_tables(&self) -> Result<(), StartError> {
+        const OURS: &str = "SELECT sql FROM sqlite_schema
+                            WHERE type = 'table' AND name IN ('tasks', 'task_attempts', 'counters', 'meta')";
+        let tried = Connection::open_in_memory().and_then(|elsewhere| {
+            let mut statement = self.connection.prepare(OURS)?;
+            for table in statement.query_map([], |row| row.get::<_, String>(0))? {
+                elsewhere.execute_batch(&table?)?;
+            }
+            Ok(())
+        });
+        tried.map_err(|error| damaged(self.path, &[error.to_string()]))
     }
 
     fn newer(&self, version: i32, newest: i32) -> StartError {
