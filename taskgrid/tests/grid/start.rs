@@ -93,6 +93,13 @@ fn a_damaged_constraint_of_the_table_is_damage_too() {
     assert_eq!(std::fs::read(grid.database()).unwrap(), bytes);
 }
 
+/// Supervisors keep what a daemon says in files, for people and for `grep`.
+#[test]
+fn a_log_that_no_terminal_shows_is_plain_text() {
+    let nameservice = Daemon::start(&["nameservice", "--listen", ANY_PORT]).process;
+    assert!(!nameservice.has_said("\u{1b}"), "{nameservice}");
+}
+
 #[test]
 fn a_missing_name_service_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
