@@ -99,7 +99,9 @@ impl Look<'_> {
     }
 
     fn refuse_other_schemas(&self) -> Result<(), StartError> {
-        const HISTORY: &str = "SELECT version, checksum, applied_on FROM refinery_schema_history ORDER BY version";
+        // With the name, which only refinery wants: it must be there.
+        const HISTORY: &str =
+            "SELECT version, checksum, applied_on, name FROM refinery_schema_history ORDER BY version";
         let runner = migrations::runner();
         let ours = runner.get_migrations();
         let newest = ours.iter().map(refinery::Migration::version).max().unwrap_or_default();
