@@ -1,15 +1,18 @@
 //! Log lines, on standard error.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::time::ChronoUtc;
 
 /// Starts logging at the level that `TASKGRID_LOG` names (`error`, `warn`, `info`, `debug`, `trace`, or
-/// per module as in `taskgrid_worker=debug`); `default` where it names none.
+/// per module as in `taskgrid_worker=debug`); `default` where it names none. In colours on a terminal, unless
+/// `NO_COLOR` is set.
 pub fn init(default: &str) {
     let filter = EnvFilter::try_from_env("TASKGRID_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     tracing_subscriber::fmt()
+        .with_ansi(colours)
         .with_env_filter(filter)
         .with_timer(ChronoUtc::new("%Y-%m-%dT%H:%M:%S%.3fZ".to_owned()))
         .with_target(false)

@@ -1,37 +1,18 @@
-//! Real processes at free ports.
+//! A grid of real processes at free ports.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long anything may take that should happen. Far beyond what it takes, since machines under test are
-/// busy; a test that reaches it has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+#[path = "../common/process.rs"]
+mod process;
 
-pub(crate) const ANY_PORT: &str = "127.0.0.1:0";
-
-/// Polls until `look` finds something.
-pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = now() + PATIENCE;
-    while now() < deadline {
-        if let Some(found) = look() {
-            return found;
-        }
-        std::thread::park_timeout(Duration::from_millis(20));
-    }
-    panic!("{what} did not happen within {PATIENCE:?}");
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test of real processes has real deadlines")]
-pub(crate) fn now() -> Instant {
-    Instant::now()
-}
+use process::PATIENCE;
+pub(crate) use process::{ANY_PORT, Daemon, Process, eventually, taskgrid};
 
 /// Whether a program that a test needs is on this machine.
 pub(crate) fn is_installed(program: &str) -> bool {
@@ -45,82 +26,6 @@ pub(crate) fn skipped(program: &str) {
     writeln!(stderr, "SKIPPED in whole or part: {test}: there is no {program} on this machine").unwrap();
 }
 
-/// A process that is killed when the test ends, with all that it has said.
-pub(crate) struct Process {
-    child: Child,
-    said: Arc<Mutex<Vec<String>>>,
-}
-
-impl Process {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        listen(child.stdout.take().unwrap(), said.clone());
-        listen(child.stderr.take().unwrap(), said.clone());
-        Self { child, said }
-    }
-
-    /// The first line that holds `needle`.
-    pub(crate) fn line_with(&mut self, needle: &str) -> String {
-        eventually(&format!("a line with '{needle}' from {self}"), || {
-            let line = self.said.lock().unwrap().iter().find(|line| line.contains(needle)).cloned();
-            if line.is_none()
-                && let Some(status) = self.child.try_wait().unwrap()
-            {
-                panic!("{self} ended with {status}");
-            }
-            line
-        })
-    }
-
-    pub(crate) fn has_said(&self, needle: &str) -> bool {
-        self.said.lock().unwrap().iter().any(|line| line.contains(needle))
-    }
-
-    /// `kill -9`.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// SIGTERM; returns the exit code.
-    pub(crate) fn terminate(&mut self) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        eventually(&format!("the end of {self}"), || self.child.try_wait().unwrap()).code()
-    }
-}
-
-impl std::fmt::Display for Process {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {} that said {:#?}", self.child.id(), self.said.lock().unwrap())
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn listen(pipe: impl Read + Send + 'static, said: Arc<Mutex<Vec<String>>>) {
-    std::thread::spawn(move || {
-        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-            said.lock().unwrap().push(line);
-        }
-    });
-}
-
-pub(crate) fn taskgrid() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_taskgrid"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TASKGRID_")) {
-        command.env_remove(name);
-    }
-    command
-}
-
 /// Starts the program.
 pub(crate) fn start(args: &[&str]) -> Process {
     Process::start(taskgrid().args(args))
@@ -131,19 +36,9 @@ pub(crate) fn start_python(program: &str) -> Process {
     Process::start(Command::new("python3").args(["-c", program]))
 }
 
-/// A daemon, and where it listens.
-pub(crate) struct Daemon {
-    pub(crate) process: Process,
-    pub(crate) addr: SocketAddr,
-}
-
 impl Daemon {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut process = start(args);
-        let line = process.line_with(" listening on ");
-        let addr = line.split(" listening on ").nth(1).and_then(|rest| rest.split([' ', ',']).next());
-        let addr = addr.and_then(|addr| addr.parse().ok()).unwrap_or_else(|| panic!("no address in '{line}'"));
-        Self { process, addr }
+        Self::spawn(taskgrid().args(args))
     }
 }
 

@@ -76,6 +76,34 @@ fn a_damaged_database_is_refused_with_the_way_out_and_stays_as_it_was() {
     assert_eq!(std::fs::read(grid.database()).unwrap(), bytes);
 }
 
+/// SQLite reads a file with a spoilt schema, and fails when it is to use what is spoilt.
+#[test]
+fn damage_to_the_schema_is_damage_too() {
+    for (text, spoilt) in [("CHECK (priority BETWEEN", "CHECK (prioripy BETWEEN"), (" name VARCHAR", " nime VARCHAR")] {
+        let mut grid = Grid::without_workers();
+        grid.submit("reverse", "OpenAI");
+        grid.dispatcher.process.terminate();
+        let mut bytes = std::fs::read(grid.database()).unwrap();
+        // Pages that are no longer used may hold it too.
+        let is_there = |at: &usize| bytes[*at..].starts_with(text.as_bytes());
+        for at in (0..bytes.len()).filter(is_there).collect::<Vec<_>>() {
+            bytes[at..at + text.len()].copy_from_slice(spoilt.as_bytes());
+        }
+        std::fs::write(grid.database(), &bytes).unwrap();
+        let (code, said) = dispatcher_on(&grid.database());
+        assert_eq!(code, Some(65), "{spoilt}: {said}");
+        assert!(said.contains("tasks.db") && said.contains(".recover"), "{spoilt}: {said}");
+        assert_eq!(std::fs::read(grid.database()).unwrap(), bytes);
+    }
+}
+
+/// Supervisors keep what a daemon says in files, for people and for `grep`.
+#[test]
+fn a_log_that_no_terminal_shows_is_plain_text() {
+    let nameservice = Daemon::start(&["nameservice", "--listen", ANY_PORT]).process;
+    assert!(!nameservice.has_said("\u{1b}"), "{nameservice}");
+}
+
 #[test]
 fn a_missing_name_service_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();

@@ -68,6 +68,9 @@ pub fn look_at(path: &Path, thorough: bool) -> Result<Looked, StartError> {
         return Ok(Looked::Unchecked);
     }
     let complaints = quick_check(&look.connection).map_err(|error| refusal(path, &error))?;
+    if complaints.is_empty() {
+        look.refuse_spoilt_tables()?;
+    }
     match (complaints.as_slice(), is_new) {
         ([], true) => Ok(Looked::New),
         ([], false) => Ok(Looked::Sound),
@@ -97,7 +100,9 @@ impl Look<'_> {
     }
 
     fn refuse_other_schemas(&self) -> Result<(), StartError> {
-        const HISTORY: &str = "SELECT version, checksum, applied_on FROM refinery_schema_history ORDER BY version";
+        // With the name, which only refinery wants: it must be there.
+        const HISTORY: &str =
+            "SELECT version, checksum, applied_on, name FROM refinery_schema_history ORDER BY version";
         let runner = migrations::runner();
         let ours = runner.get_migrations();
         let newest = ours.iter().map(refinery::Migration::version).max().unwrap_or_default();
@@ -122,6 +127,21 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// SQLite reads a table whose constraints no longer make sense, and fails when it is to write to it. Found
+    /// out elsewhere, since nothing is written here.
+    fn refuse_spoilt_tables(&self) -> Result<(), StartError> {
+        const OURS: &str = "SELECT sql FROM sqlite_schema
+                            WHERE type = 'table' AND name IN ('tasks', 'task_attempts', 'counters', 'meta')";
+        let tried = Connection::open_in_memory().and_then(|elsewhere| {
+            let mut statement = self.connection.prepare(OURS)?;
+            for table in statement.query_map([], |row| row.get::<_, String>(0))? {
+                elsewhere.execute_batch(&table?)?;
+            }
+            Ok(())
+        });
+        tried.map_err(|error| damaged(self.path, &[error.to_string()]))
     }
 
     fn newer(&self, version: i32, newest: i32) -> StartError {
