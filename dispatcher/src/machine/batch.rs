@@ -7,8 +7,8 @@ use taskgrid_protocol::{ReplyTo, TaskId, TaskType, Timestamp};
 
 use super::Machine;
 use super::limits::{
-    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, WAITING_BYTES_MAX, WAITING_FINISH_BYTES_MAX, WAITING_FINISHES_MAX,
-    WAITING_INSERTS_MAX, WAITING_ORDERS_MAX,
+    BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, FAREWELL_TRIES, WAITING_BYTES_MAX, WAITING_FINISH_BYTES_MAX,
+    WAITING_FINISHES_MAX, WAITING_INSERTS_MAX, WAITING_ORDERS_MAX,
 };
 use super::roster::WorkerKey;
 use crate::store::{Batch, Claim, End, Finish, Insert, Release};
@@ -177,6 +177,13 @@ impl Machine {
     pub(super) fn is_queue_full(&self) -> bool {
         let on_their_way = self.open.unclaimed() + self.in_flight.as_ref().map_or(0, |hung| hung.unclaimed);
         self.config.max_pending.is_some_and(|max| self.pending + on_their_way >= max)
+    }
+
+    /// Whether nothing waits for the disk, or the disk has been full for so long that a dispatcher which is to stop
+    /// does not wait for it.
+    pub(super) fn has_nothing_to_commit(&self) -> bool {
+        let nothing = !self.open.must_be_stored() && self.open.inserts.is_empty();
+        nothing || self.disk.failures >= FAREWELL_TRIES
     }
 
     /// The next batch to commit, with claims for all slots that are free; `None` when there is nothing to

@@ -5,19 +5,19 @@ use taskgrid_protocol::error::TaskError;
 use taskgrid_protocol::{ErrorCode, Lease, ReplyTo, TaskId, Timestamp};
 
 use super::batch::Posted;
-use super::queries::Reading;
 use super::roster::WorkerKey;
 use super::waiters::empty_reply;
 use super::{Alarm, Machine};
 use crate::store::{
-    Batch, Cancelled, Claimed, Ended, Finish, Finished, Insert, Inserted, Outcome, Outcomes, Proof, Query, Release,
-    Released, Retried, Running,
+    Batch, Cancelled, Claimed, Ended, Finish, Finished, Insert, Inserted, Outcome, Outcomes, Proof, Release, Released,
+    Retried, Running,
 };
 
 impl Machine {
     pub(super) fn handle_committed(&mut self, now: Timestamp, batch: Batch, outcomes: Outcomes) {
         let hung = self.in_flight.take().expect("only a batch that was handed out is committed");
         self.disk.is_full = false;
+        self.disk.failures = 0;
         self.pending = outcomes.pending;
         assert_eq!(batch.inserts.len(), outcomes.inserts.len(), "one outcome an insert");
         assert_eq!(batch.finishes.len(), outcomes.finishes.len(), "one outcome a finish");
@@ -156,8 +156,8 @@ impl Machine {
         if let Some(attempt) = self.forget_attempt(now, task) {
             self.send_cancels(now, task, &attempt.address, attempt.leases());
         }
-        for waiter in self.waiters.take(task) {
-            self.read(waiter, Reading::Result, Query::Result(task));
+        for waiter in self.waiters.of(task) {
+            self.read_for_waiter(waiter, task);
         }
     }
 
@@ -242,7 +242,7 @@ impl Machine {
         reply.waiting = (posted.wait.is_some() && !waits).then_some(false);
         self.reply(&posted.reply_to, &reply);
         if let (true, Some(task)) = (waits, look) {
-            self.read(posted.reply_to.clone(), Reading::Waited { task }, Query::Result(task));
+            self.read_for_waiter(posted.reply_to.clone(), task);
         }
     }
 }

@@ -14,6 +14,8 @@ pub(super) struct Disk {
     pub(super) free: Option<u64>,
     /// The last batch did not fit. Until one does, only what must be stored is tried.
     pub(super) is_full: bool,
+    /// How many batches in a row did not fit.
+    pub(super) failures: u32,
     /// Nothing is tried before then.
     pub(super) pause_until: Timestamp,
 }
@@ -49,6 +51,7 @@ impl Machine {
         self.open.put_back_orders(batch.cancels, cancels, batch.retries, retries);
         self.open.put_back_releases(batch.releases, batch.expire);
         self.disk.is_full = true;
+        self.disk.failures += 1;
         self.disk.pause_until = now + DISK_FULL_PAUSE;
         self.timers.set(Alarm::DiskFull, self.disk.pause_until);
     }

@@ -75,6 +75,9 @@ pub(super) const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// A worker that stops. The grace of its handlers is 25 s, and after it the worker is gone.
 pub(super) const DRAINING_PAUSE: Duration = Duration::from_secs(30);
+/// Batches in a row that did not fit on the disk, after which a dispatcher that is to stop no longer waits for
+/// room: some four seconds, of the ten that Docker leaves between SIGTERM and SIGKILL.
+pub(super) const FAREWELL_TRIES: u32 = 8;
 /// After this much silence a plain worker is offered another task (R15).
 pub(super) const PLAIN_SLOT_FREE_AFTER: Duration = Duration::from_secs(30);
 

@@ -236,7 +236,7 @@ impl Machine {
     }
 
     fn reply_overloaded(&mut self, to: &ReplyTo, what: &str) {
-        let error = format!("{what}; nothing was stored, ask again later");
+        let error = format!("{what}; nothing was done, ask again later");
         self.reply(to, &ErrorReply::passing(ErrorCode::Overloaded, error, limits::OVERLOAD_PAUSE));
     }
 
@@ -353,7 +353,7 @@ impl Node for Machine {
             if let Some(batch) = self.close_batch(now) {
                 return Some(Effect::Commit(batch));
             }
-            if self.draining && !self.exited && self.reads.is_empty() {
+            if self.draining && !self.exited && self.reads.is_empty() && self.has_nothing_to_commit() {
                 self.exited = true;
                 return Some(Effect::Exit);
             }

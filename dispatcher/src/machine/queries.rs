@@ -53,9 +53,25 @@ impl Reads {
 
 impl Machine {
     pub(super) fn read(&mut self, reply_to: ReplyTo, reading: Reading, query: Query) {
-        if self.reads.by_ticket.len() >= READS_MAX || !self.open.takes_reads() {
+        if !self.takes_reads() {
             return self.reply_overloaded(&reply_to, "too many reads are under way");
         }
+        self.begin_read(reply_to, reading, query);
+    }
+
+    /// Looks whether the end that somebody waits for has come. Where there is no room for another read it stays a
+    /// waiter: it is answered at the end, and its next copy looks again.
+    pub(super) fn read_for_waiter(&mut self, waiter: ReplyTo, task: TaskId) {
+        if self.takes_reads() {
+            self.begin_read(waiter, Reading::Waited { task }, Query::Result(task));
+        }
+    }
+
+    fn takes_reads(&self) -> bool {
+        self.reads.by_ticket.len() < READS_MAX && self.open.takes_reads()
+    }
+
+    fn begin_read(&mut self, reply_to: ReplyTo, reading: Reading, query: Query) {
         let ticket = self.reads.next;
         self.reads.next += 1;
         self.reads.by_ticket.insert(ticket, (reply_to, reading));
@@ -70,12 +86,11 @@ impl Machine {
         get: taskgrid_protocol::body::GetResult,
     ) {
         let task = get.task_id;
-        let reading = match get.wait_s {
-            None => Reading::Result,
-            Some(wait) if self.add_waiter(now, task, &reply_to, wait) => Reading::Waited { task },
-            Some(_) => return self.reply_overloaded(&reply_to, "too many requests wait for the end of a task"),
-        };
-        self.read(reply_to, reading, Query::Result(task));
+        match get.wait_s {
+            None => self.read(reply_to, Reading::Result, Query::Result(task)),
+            Some(wait) if self.add_waiter(now, task, &reply_to, wait) => self.read_for_waiter(reply_to, task),
+            Some(_) => self.reply_overloaded(&reply_to, "too many requests wait for the end of a task"),
+        }
     }
 
     pub(super) fn handle_list(&mut self, reply_to: ReplyTo, list: ListTasks) {
@@ -93,13 +108,14 @@ impl Machine {
         let (reply_to, reading) = self.reads.by_ticket.remove(&ticket).expect("only reads that were asked for end");
         let answer = match answer {
             Ok(answer) => answer,
+            // It stays a waiter, and its next copy may fare better.
+            Err(_) if matches!(reading, Reading::Waited { .. }) => return,
             Err(StoreError::TooSlow(_)) => {
                 // Were it asked again at once, others would wait for it again.
                 let error = "the table is too large for this question; narrow it down by type or status";
                 return self.reply_error(&reply_to, ErrorCode::BadRequest, error);
             }
             Err(error) => {
-                // The next request may fare better; one that waits stays a waiter.
                 return self.reply_overloaded(&reply_to, &format!("the table could not be read: {error}"));
             }
         };

@@ -45,6 +45,11 @@ impl Waiters {
         waiters
     }
 
+    /// All who wait for `task`.
+    pub(super) fn of(&self, task: TaskId) -> Vec<ReplyTo> {
+        self.by_task.get(&task).into_iter().flatten().cloned().collect()
+    }
+
     /// One who waits for `task` waits no longer. Says whether it did.
     pub(super) fn remove(&mut self, task: TaskId, waiter: &ReplyTo) -> bool {
         self.deadlines.cancel(&(task, waiter.clone()));

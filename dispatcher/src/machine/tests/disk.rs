@@ -71,3 +71,35 @@ fn a_full_disk_that_has_nothing_to_store_takes_tasks_again_when_there_is_space()
     grid.disk_is_full = false;
     assert_eq!(grid.ask(CLIENT, post(1))["status"], "pending");
 }
+
+/// A dispatcher that was told to stop took "not yet" for "nothing", and left with results that it had been given. A
+/// plain worker sends its result once, so its task ran again.
+#[test]
+fn a_dispatcher_that_stops_stores_what_it_was_given_when_there_is_room() {
+    let mut grid = Grid::new();
+    grid.plain_worker(WORKER, &["reverse"]);
+    let id = grid.post("a");
+    grid.task(WORKER);
+    grid.disk_is_full = true;
+    grid.send("127.0.0.1:4444", json!({"type": "RESULT_RETURN", "data": {"task_id": id, "result": 1}}));
+    grid.event(Event::Drain);
+    assert!(!grid.exited);
+    grid.disk_is_full = false;
+    grid.advance(Duration::from_secs(1));
+    assert!(grid.exited);
+    assert_eq!(grid.restart().status_of(id), "done");
+}
+
+/// On a disk that stays full it stops all the same: what it was given comes again.
+#[test]
+fn a_dispatcher_that_stops_does_not_wait_for_room_for_ever() {
+    let mut grid = Grid::new();
+    grid.worker(WORKER, &["reverse"], 1);
+    grid.post("a");
+    let task = grid.task(WORKER);
+    grid.disk_is_full = true;
+    grid.return_result(WORKER, &task, json!({"result": 1}));
+    grid.event(Event::Drain);
+    grid.advance(Duration::from_secs(5));
+    assert!(grid.exited);
+}

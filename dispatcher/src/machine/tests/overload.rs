@@ -113,3 +113,23 @@ fn an_attempt_is_not_ended_before_its_result_that_waits() {
     let attempts = grid.ask(CLIENT, json!({"type": "GET_TASK", "data": {"task_id": id}}))["attempts"].clone();
     assert_eq!(attempts, json!([]), "the lease was not lost first");
 }
+
+/// Its task is stored, so nothing may be said to the contrary; and it still waits for the end.
+#[test]
+fn who_waits_is_not_shed_with_the_reads() {
+    let mut grid = Grid::new();
+    let post = json!({"type": "reverse", "payload": 1, "expires_s": 5, "wait_s": 60});
+    let stored = grid.ask(CLIENT, json!({"type": "POST_TASK", "id": 7, "data": post}));
+    assert_eq!(stored["data"]["task_id"], 1);
+    grid.disk_is_slow = true;
+    grid.advance(Duration::from_secs(6));
+    let result = r#"{"type":"RESULT_RETURN","id":1,"lease":"l","data":{"task_id":9,"result":1}}"#;
+    for _ in 0..33 {
+        let many = format!("[{}]", vec![result; 1_000].join(","));
+        grid.send_bytes(WORKER, many.as_bytes());
+    }
+    grid.disk_catches_up();
+    assert!(grid.take(CLIENT).is_empty(), "there was no room to look");
+    let again = json!({"type": "GET_RESULT", "id": 7, "data": {"task_id": 1, "wait_s": 60}});
+    assert_eq!(grid.ask(CLIENT, again)["data"]["code"], "TASK_FAILED");
+}
