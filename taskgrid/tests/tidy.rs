@@ -17,6 +17,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("client", &["protocol", "runtime"]),
     ("taskgrid", &["protocol", "runtime", "dispatcher", "nameservice", "worker", "client"]),
     ("sim", &["protocol", "dispatcher", "nameservice", "worker", "client"]),
+    ("fuzz", &["protocol", "dispatcher", "nameservice", "worker", "client"]),
+    ("fuzz/targets", &["fuzz"]),
 ];
 
 /// What a machine is told or asks for as an effect, and never does itself.
