@@ -40,11 +40,15 @@ impl Dispatcher {
     pub async fn bind(args: DispatcherArgs) -> Result<Self, StartError> {
         let config = args.config()?;
         let lock = DatabaseLock::take(&args.database)?;
-        let looked = look_at(&args.database, lock.is_suspect())?;
-        lock.trust();
+        let is_suspect = lock.is_suspect();
+        let looked = look_at(&args.database, is_suspect)?;
         let socket = taskgrid_runtime::bind(args.listen)?;
         let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
         let store = SqliteStore::connect(&args.database)?;
+        if is_suspect {
+            store.begin_new_log().map_err(|error| stopped_by(&args.database, &error))?;
+            lock.trust();
+        }
         Ok(Self { socket, local, config, database: args.database, store, unchecked: looked == Looked::Unchecked, lock })
     }
 

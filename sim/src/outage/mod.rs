@@ -130,7 +130,10 @@ pub fn fail_disk(seed: u64, steps: u64, at: u64, trouble: Trouble, lasts: bool) 
         let done = rig.step()?;
         match (rig.drive.struck(), done) {
             (0, Done::Well) => continue,
-            (1.., Done::Failed(StoreError::Unavailable(_))) => break,
+            (1.., Done::Failed(StoreError::Unavailable(_))) => {
+                rig.is_suspect = true;
+                break;
+            }
             (struck, done) => return Err(format!("after {struck} failures of the disk: {done:?}")),
         }
     }

@@ -16,6 +16,8 @@ pub(super) struct Rig {
     pub(super) drive: Drive,
     pub(super) work: Work,
     pub(super) store: Option<SqliteStore>,
+    /// The disk has failed under the last process.
+    pub(super) is_suspect: bool,
     /// What may be in the store: one, or two after a batch whose outcome is unknown. More only where they differ in
     /// nothing that can be seen.
     models: Vec<MemoryStore>,
@@ -39,7 +41,7 @@ impl Rig {
     /// An empty drive.
     pub(super) fn unborn(seed: u64, habit: Habit) -> Self {
         let models = vec![MemoryStore::default()];
-        Self { drive: Drive::new(habit), work: Work::new(seed), store: None, models }
+        Self { drive: Drive::new(habit), work: Work::new(seed), store: None, is_suspect: false, models }
     }
 
     /// Does what comes next. An error is a broken promise.
@@ -112,6 +114,9 @@ impl Rig {
         self.drive.look().map_err(|why| format!("the file was refused: {why}"))?;
         let store = SqliteStore::connect(&self.drive.database()).map_err(|why| format!("cannot connect: {why}"))?;
         let store = self.store.insert(store);
+        if std::mem::take(&mut self.is_suspect) {
+            store.begin_new_log().map_err(|why| format!("cannot begin a new log: {why}"))?;
+        }
         let opened = store.open(self.work.now).map_err(|why| format!("cannot open: {why}"))?;
         store.check().map_err(|why| format!("the file is damaged: {why}"))?;
         Ok(opened)
