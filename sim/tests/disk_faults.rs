@@ -6,7 +6,8 @@
 use taskgrid_sim::outage::{Tally, fail_disk, fill_disk, operations};
 use taskgrid_sim::vfs::Trouble;
 
-/// Steps of each workload; they make some ten times as many operations.
+/// Steps of each workload; they make some ten times as many operations. Long runs have
+/// `cargo run --release -p taskgrid-sim -- --disk-faults 100`.
 const STEPS: u64 = 12;
 
 #[test]

@@ -6,7 +6,7 @@ use taskgrid_sim::vfs::Habit;
 /// More operations than the first start has.
 const BIRTH_MAX: u64 = 120;
 
-/// Tables in the smoke test.
+/// Tables in the smoke test; long runs have `cargo run --release -p taskgrid-sim -- --power-losses 10000`.
 const TABLES: u64 = 40;
 
 #[test]

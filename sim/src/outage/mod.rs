@@ -118,6 +118,24 @@ pub fn operations(seed: u64, steps: u64) -> Result<u64, String> {
     Ok(rig.drive.operations() - before)
 }
 
+/// Fails each operation of a workload in each way, one after the other.
+pub fn fail_each_operation(seed: u64, steps: u64) -> Result<Tally, String> {
+    let mut tally = Tally::default();
+    for at in 1..=operations(seed, steps)? {
+        let in_each_way = [
+            ("an error", fail_disk(seed, steps, at, Trouble::Error, false)),
+            ("errors", fail_disk(seed, steps, at, Trouble::Error, true)),
+            ("a lost sync", fail_disk(seed, steps, at, Trouble::LostSync, false)),
+            ("no space once", fill_disk(seed, steps, at, false)),
+            ("no space", fill_disk(seed, steps, at, true)),
+        ];
+        for (way, result) in in_each_way {
+            tally += &result.map_err(|why| format!("{way} at operation {at}: {why}"))?;
+        }
+    }
+    Ok(tally)
+}
+
 /// A table whose disk fails at operation `at` of the workload, counted from 1. The store must stop, and be right at
 /// its next start, whether the power goes in between or some time later.
 pub fn fail_disk(seed: u64, steps: u64, at: u64, trouble: Trouble, lasts: bool) -> Result<Tally, String> {
