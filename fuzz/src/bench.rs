@@ -85,7 +85,9 @@ impl<N: Node> Bench<N> {
                 Element::Message(message) => self.receive_message(from, message),
                 Element::Refused(to, error) => {
                     self.requests += 1;
-                    self.send(to.answer(&error));
+                    if let Some(answer) = to.answer(&error) {
+                        self.send(answer);
+                    }
                 }
             }
         }
@@ -112,7 +114,7 @@ impl<N: Node> Bench<N> {
 
     /// Asks the machine, and hands out its answer's `data` if it answers at once.
     pub(crate) fn ask(&mut self, body: Body) -> Option<Value> {
-        let to = ReplyTo { addr: ([127, 0, 0, 1], 9).into(), id: None, packed: false };
+        let to = ReplyTo::new(([127, 0, 0, 1], 9).into(), None, false, 0);
         self.answers.clear();
         self.receive_message(to.addr, Message::new(taskgrid_protocol::Beside::default(), body));
         self.answers.pop().map(|(_, answer)| answer)

@@ -1,12 +1,10 @@
 //! Where the table lies, and what a crash makes of it.
 
-use std::path::PathBuf;
-
-use taskgrid_dispatcher::store::{
-    Batch, MemoryStore, Opened, Outcomes, Query, SqliteStore, Store, StoreError, look_at,
-};
+use taskgrid_dispatcher::store::{Answer, Batch, MemoryStore, Opened, Outcomes, Query, SqliteStore, Store, StoreError};
 use taskgrid_protocol::WallTime;
-use tempfile::TempDir;
+
+use crate::dice::Dice;
+use crate::vfs::{Drive, Habit};
 
 /// A store that a process has open, and that can be there again after the process is gone.
 pub trait Disk: Store {
@@ -33,23 +31,18 @@ impl Disk for MemoryStore {
     }
 }
 
-/// The real file. A crash leaves it as it is at that moment: closing it properly would tidy up, so the
-/// next process gets a copy that was made before.
+/// The store of production, on a drive that a loss of power leaves as it would a real one.
 pub struct SqliteDisk {
-    directory: TempDir,
-    lives: u32,
+    drive: Drive,
+    /// What the drive keeps of what was not synced, and when the log is copied into the file.
+    dice: Dice,
     store: Option<SqliteStore>,
 }
 
 impl SqliteDisk {
-    /// A file that does not exist yet.
-    pub fn new() -> Self {
-        let directory = tempfile::tempdir().expect("there is room for a temporary directory");
-        Self { directory, lives: 0, store: None }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join(format!("life-{}.db", self.lives))
+    /// A file that does not exist yet, in the world of this seed.
+    pub fn new(seed: u64) -> Self {
+        Self { drive: Drive::new(Habit::Honest), dice: Dice::new(seed), store: None }
     }
 
     fn store(&self) -> &SqliteStore {
@@ -57,43 +50,33 @@ impl SqliteDisk {
     }
 }
 
-impl Default for SqliteDisk {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Store for SqliteDisk {
     fn open(&mut self, now: WallTime) -> Result<Opened, StoreError> {
-        let path = self.path();
-        if let Err(error) = look_at(&path, true) {
-            return Err(StoreError::Corrupt(format!("{error:?}")));
-        }
-        let mut store = SqliteStore::connect(&path).expect("our own file can be opened");
-        let opened = store.open(now);
-        self.store = Some(store);
-        opened
+        self.drive.look().map_err(StoreError::Corrupt)?;
+        let store = SqliteStore::connect(&self.drive.database()).expect("our own file can be opened");
+        self.store.insert(store).open(now)
     }
 
     fn apply(&mut self, now: WallTime, batch: &Batch) -> Result<Outcomes, StoreError> {
-        self.store.as_mut().expect("it is opened first").apply(now, batch)
+        let outcomes = self.store.as_mut().expect("it is opened first").apply(now, batch)?;
+        if self.dice.chance(0.1) {
+            let truncate = self.dice.chance(0.3);
+            self.store().checkpoint(truncate)?;
+        }
+        Ok(outcomes)
     }
 
-    fn read(&self, query: &Query) -> Result<taskgrid_dispatcher::store::Answer, StoreError> {
+    fn read(&self, query: &Query) -> Result<Answer, StoreError> {
         self.store().read(query)
     }
 }
 
 impl Disk for SqliteDisk {
-    fn crash(&mut self, _power: bool) {
-        let from = self.path();
-        self.lives += 1;
-        let to = self.path();
-        for suffix in ["", "-wal"] {
-            let name = |path: &PathBuf| format!("{}{suffix}", path.display());
-            if PathBuf::from(name(&from)).exists() {
-                std::fs::copy(name(&from), name(&to)).expect("there is room for a copy");
-            }
+    fn crash(&mut self, power: bool) {
+        if power {
+            self.drive.lose_power(&mut self.dice);
+        } else {
+            self.drive.kill();
         }
         self.store = None;
     }

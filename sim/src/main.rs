@@ -1,5 +1,8 @@
-//! `cargo run --release -p taskgrid-sim -- --seeds 1000`: many worlds, or one of them again.
+//! `cargo run --release -p taskgrid-sim -- --seeds 1000`: many worlds, or one of them again, or many outages of the
+//! machine under the store.
 
+use std::fmt::Debug;
+use std::ops::AddAssign;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,7 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use clap::Parser;
 use taskgrid_sim::checkers::Tally;
 use taskgrid_sim::options::Options;
-use taskgrid_sim::{Report, run};
+use taskgrid_sim::outage::{LOSSES_MAX, fail_each_operation, lose_power};
+use taskgrid_sim::run;
+use taskgrid_sim::vfs::Habit;
+
+/// Steps of a workload in which each operation fails; it makes some hundreds.
+const WORKLOAD_STEPS: u64 = 25;
 
 /// Runs whole task grids on simulated time, under faults that come from a seed, and checks what is promised.
 #[derive(Debug, Parser)]
@@ -25,26 +33,42 @@ struct Arguments {
     /// With --seed: print every event.
     #[arg(long, requires = "seed")]
     trace: bool,
+    /// Instead: cut the power under the store's file this often.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["seed", "seeds"])]
+    power_losses: Option<u64>,
+    /// Instead: fail each operation of the disk in each way, in this many workloads.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["seed", "seeds", "power_losses"])]
+    disk_faults: Option<u64>,
 }
 
-#[expect(clippy::print_stdout, reason = "a report is what the program is for")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     show_seed_of_a_panic();
-    match arguments.seed {
-        Some(seed) => run_one(seed, arguments.trace),
-        None => {
-            println!("seeds {} to {}", arguments.from, arguments.from + arguments.seeds - 1);
-            run_many(arguments.from, arguments.seeds)
+    let from = arguments.from;
+    match arguments {
+        Arguments { power_losses: Some(count), .. } => {
+            run_many(from, count.div_ceil(LOSSES_MAX), |seed| lose_power(seed, Habit::Honest))
         }
+        Arguments { disk_faults: Some(count), .. } => {
+            run_many(from, count, |seed| fail_each_operation(seed, WORKLOAD_STEPS))
+        }
+        Arguments { seed: Some(seed), trace, .. } => run_one(seed, trace),
+        Arguments { seeds, .. } => run_many(from, seeds, world),
     }
+}
+
+/// What came of a world, without its trace.
+fn world(seed: u64) -> Result<Tally, String> {
+    let report = run(Options::draw(seed), None, false);
+    report.violation.map_or(Ok(report.tally), |violation| Err(violation.to_string()))
 }
 
 #[expect(clippy::print_stdout, reason = "a report is what the program is for")]
 fn run_one(seed: u64, trace: bool) -> ExitCode {
     let options = Options::draw(seed);
     println!("{options}");
-    let report = run_named(options, trace);
+    SEED.set(seed);
+    let report = run(options, None, trace);
     println!("trace {:016x}", report.hash);
     println!("{}", report.tally);
     match report.violation {
@@ -56,10 +80,15 @@ fn run_one(seed: u64, trace: bool) -> ExitCode {
     }
 }
 
+/// Runs these seeds on all processors, and adds up what is worth counting.
 #[expect(clippy::print_stdout, reason = "a report is what the program is for")]
-fn run_many(from: u64, count: u64) -> ExitCode {
+fn run_many<T>(from: u64, count: u64, run: impl Fn(u64) -> Result<T, String> + Sync) -> ExitCode
+where
+    T: Debug + Default + Send + for<'a> AddAssign<&'a T>,
+{
+    println!("seeds {from} to {}", from + count - 1);
     let next = AtomicU64::new(from);
-    let total = Mutex::new((Tally::default(), Vec::new()));
+    let total = Mutex::new((T::default(), Vec::new()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -69,12 +98,15 @@ fn run_many(from: u64, count: u64) -> ExitCode {
                     if seed >= from + count {
                         return;
                     }
-                    let report = run_named(Options::draw(seed), false);
+                    SEED.set(seed);
+                    let came_of_it = run(seed);
                     let mut total = total.lock().expect("a panic ends the program");
-                    total.0 += &report.tally;
-                    if let Some(violation) = report.violation {
-                        println!("seed {seed}: {violation}");
-                        total.1.push(seed);
+                    match came_of_it {
+                        Ok(tally) => total.0 += &tally,
+                        Err(why) => {
+                            println!("seed {seed}: {why}");
+                            total.1.push(seed);
+                        }
                     }
                 }
             });
@@ -89,11 +121,6 @@ fn run_many(from: u64, count: u64) -> ExitCode {
 
 thread_local! {
     static SEED: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
-}
-
-fn run_named(options: Options, trace: bool) -> Report {
-    SEED.set(options.seed);
-    run(options, None, trace)
 }
 
 /// A panic in a machine is a finding, and must name its seed.

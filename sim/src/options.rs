@@ -39,7 +39,7 @@ pub enum Profile {
 pub enum StoreKind {
     /// [`taskgrid_dispatcher::store::MemoryStore`], as a model of the file.
     Memory,
-    /// The real thing, on a temporary directory.
+    /// The real thing, on a drive that can lose its power.
     Sqlite,
 }
 

@@ -41,8 +41,8 @@ impl Dispatcher {
     pub async fn bind(args: DispatcherArgs) -> Result<Self, StartError> {
         let config = args.config()?;
         let mut lock = DatabaseLock::take(&args.database)?;
-        let looked = look_at(&args.database, lock.is_suspect())?;
-        lock.trust();
+        let is_suspect = lock.is_suspect();
+        let looked = look_at(&args.database, is_suspect)?;
         let socket = taskgrid_runtime::bind(args.listen)?;
         let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
         space::make_room(&args.database);
@@ -51,6 +51,10 @@ impl Dispatcher {
                 lock.suspect();
             }
         })?;
+        if is_suspect {
+            store.begin_new_log().map_err(|error| stopped_by(&args.database, &error))?;
+        }
+        lock.trust();
         Ok(Self { socket, local, config, database: args.database, store, unchecked: looked == Looked::Unchecked, lock })
     }
 

@@ -51,7 +51,7 @@ pub(crate) fn run(input: &[u8]) -> Reached {
 fn config(input: &mut Input<'_>) -> Config {
     let nameservices = input.choose(&[&["127.0.0.1:5001"][..], &["names:5001"], &["names:5001", "10.0.0.7:5001"]]);
     let nameservices = nameservices.iter().map(ToString::to_string).collect();
-    Config { nameservices, lease: LEASE, plain_lease: PLAIN_LEASE }
+    Config { nameservices, lease: LEASE, plain_lease: PLAIN_LEASE, ..Config::default() }
 }
 
 /// The machine's daemon.

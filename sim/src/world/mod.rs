@@ -107,7 +107,7 @@ impl World {
         let mut dice = Dice::new(options.seed ^ 0x7461_736b_6772_6964);
         let disk: Box<dyn Disk> = match options.store {
             StoreKind::Memory => Box::new(MemoryStore::default()),
-            StoreKind::Sqlite => Box::new(SqliteDisk::new()),
+            StoreKind::Sqlite => Box::new(SqliteDisk::new(options.seed)),
         };
         let disk = Rc::new(RefCell::new(bugs::disk(bug, disk)));
         let record = Record { wishes: workload::wishes(&options, &mut dice), ..Record::default() };

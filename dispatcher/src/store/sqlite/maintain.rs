@@ -8,6 +8,7 @@ use taskgrid_protocol::TaskType;
 
 use super::batch;
 use super::connect::WRITER_PATIENCE;
+use super::look::APPLICATION_ID;
 use super::place::beside;
 use super::{SqliteStore, rows};
 use crate::store::StoreError;
@@ -43,6 +44,22 @@ impl SqliteStore {
         let (logged, copied) = pages?;
         let file = std::fs::metadata(beside(&self.path, "-wal"));
         Ok(Wal { bytes: file.map_or(0, |file| file.len()), left: logged.saturating_sub(copied).max(0).unsigned_abs() })
+    }
+
+    /// Copies all of the log into the file and begins a new one; for the start after the disk has failed, before
+    /// anything is stored.
+    ///
+    /// What a failed sync did not write the operating system may take for written: programs read it, no later sync
+    /// tries again, and after a loss of power the log ends there, whatever was stored behind it. Copied, it is
+    /// written anew. A loss of power amid this can still do harm, but nothing that follows is built on the gap.
+    pub fn begin_new_log(&self) -> Result<(), StoreError> {
+        let connection = self.writer.get()?;
+        let is_read: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if is_read {
+            return Err(StoreError::Busy("its log cannot be emptied while another program reads it".to_owned()));
+        }
+        // SQLite writes it though it is there already: a commit, and with its sync the old log is gone for good.
+        Ok(connection.pragma_update(None, "application_id", APPLICATION_ID)?)
     }
 
     /// Looks through the whole file for damage, on a reader. For large files, where

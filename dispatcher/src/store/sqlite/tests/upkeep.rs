@@ -40,6 +40,25 @@ fn a_reader_keeps_back_what_a_checkpoint_copies() {
 }
 
 #[test]
+fn a_new_log_leaves_nothing_of_the_old_one() {
+    let mut file = File::new();
+    file.post();
+    let log = file.directory.path().join("taskgrid.db-wal");
+    let old = std::fs::metadata(&log).unwrap().len();
+    let shell = file.shell();
+    let transaction = shell.unchecked_transaction().unwrap();
+    transaction.query_row("SELECT count(*) FROM tasks", [], |_| Ok(())).unwrap();
+    file.post();
+    let refused = file.store.begin_new_log();
+    assert!(matches!(refused, Err(StoreError::Busy(_))), "another program reads the old one: {refused:?}");
+    drop(transaction);
+    file.store.begin_new_log().unwrap();
+    let new = std::fs::metadata(&log).unwrap().len();
+    assert!(new > 0 && new < old, "{new} bytes after {old}: one page of one commit, which is synced");
+    assert_eq!(file.counts()[0], 2);
+}
+
+#[test]
 fn the_check_in_the_background_finds_damage() {
     let mut file = File::new();
     file.apply(&Batch { inserts: vec![task("a"); 2000], ..Batch::default() });
