@@ -243,9 +243,9 @@ impl Machine {
             self.identify(now, worker);
         }
         if let Some(worker) = changes.gone {
-            if self.is_plain(worker) {
-                self.end_plain_attempts(worker);
-            } else {
+            // Also where the roster has forgotten the worker already, since none of its slots was taken.
+            self.end_plain_attempts(worker);
+            if !self.is_plain(worker) {
                 self.handle_replaced_worker(now, worker);
             }
         }

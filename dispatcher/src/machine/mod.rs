@@ -42,7 +42,7 @@ use batch::{Hung, OpenBatch};
 use disk::Disk;
 use finder::Finder;
 use queries::Reads;
-use roster::{Roster, WorkerKey};
+use roster::Roster;
 use types::Types;
 use waiters::Waiters;
 
@@ -145,8 +145,6 @@ enum Alarm {
     Due(TaskType),
     /// The first task expires.
     Expiry,
-    /// A worker that was busy may be offered tasks again.
-    Worker(WorkerKey),
     /// It is time to ask the name service what has changed.
     Feed,
     /// The disk was full; the batch is tried again.
@@ -245,7 +243,6 @@ impl Machine {
             Alarm::Attempt(task) => self.handle_attempt_alarm(now, task),
             Alarm::Due(task_type) => self.types.due(&task_type),
             Alarm::Expiry => self.open.expire = true,
-            Alarm::Worker(worker) => self.refresh_worker(now, worker),
             Alarm::Feed => self.ask_for_changes(now),
             // The driver polls for a batch after every alarm.
             Alarm::DiskFull => {}
@@ -326,6 +323,7 @@ impl Node for Machine {
         while let Some(alarm) = self.timers.pop_due(now) {
             self.handle_alarm(now, alarm);
         }
+        self.roster.handle_alarms(now);
         while let Some(due) = self.outbox.poll(now, &mut self.rng) {
             match due {
                 Due::Resend(copy) => self.transmits.push_back(copy),
@@ -362,6 +360,9 @@ impl Node for Machine {
     }
 
     fn poll_timeout(&self) -> Option<Timestamp> {
-        [self.timers.next(), self.outbox.next(), self.waiters.next()].into_iter().flatten().min()
+        [self.timers.next(), self.roster.next_alarm(), self.outbox.next(), self.waiters.next()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

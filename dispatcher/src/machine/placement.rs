@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use taskgrid_protocol::{Lease, TaskType, Timestamp};
 
+use super::Machine;
 use super::limits::{CLAIM_SLOTS_MAX, RUNNING_MAX};
 use super::roster::{Kind, WorkerKey};
-use super::{Alarm, Machine};
 use crate::store::{Claim, Slot};
 
 impl Machine {
@@ -70,14 +70,5 @@ impl Machine {
         let process = found.kind.instance();
         let lease = (found.kind != Kind::Plain).then(|| Lease::generate(&mut self.rng, process));
         Slot { worker: found.address.clone(), lease }
-    }
-
-    /// A worker's pause is over, or its word on its free slots is of the past.
-    pub(super) fn refresh_worker(&mut self, now: Timestamp, worker: WorkerKey) {
-        self.roster.refresh(now, worker);
-    }
-
-    pub(super) fn wake_worker_at(&mut self, worker: WorkerKey, at: Timestamp) {
-        self.timers.set(Alarm::Worker(worker), at);
     }
 }

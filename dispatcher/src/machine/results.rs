@@ -147,8 +147,7 @@ impl Machine {
     /// A worker that stops takes no task and will soon be gone from the name service. If it is not, then a process
     /// before it has said so, in a datagram that was long under way.
     fn note_draining(&mut self, now: Timestamp, worker: WorkerKey) {
-        let until = self.roster.report_busy(now, worker, DRAINING_PAUSE);
-        self.wake_worker_at(worker, until);
+        self.roster.report_busy(now, worker, DRAINING_PAUSE);
     }
 
     /// What a refusal says of the worker.
@@ -158,8 +157,7 @@ impl Machine {
         match reject.reason {
             RejectReason::Busy => {
                 let pause = reject.retry_after_ms.map_or(BUSY_PAUSE, Duration::from_millis).min(BUSY_PAUSE * 60);
-                let until = self.roster.report_busy(now, worker, pause);
-                self.wake_worker_at(worker, until);
+                self.roster.report_busy(now, worker, pause);
             }
             RejectReason::Draining => self.note_draining(now, worker),
             RejectReason::UnknownType => {
@@ -207,9 +205,7 @@ impl Machine {
             return;
         }
         let worker = attempt.worker;
-        if let Some(until) = self.roster.report_free(now, worker, free) {
-            self.wake_worker_at(worker, until);
-        }
+        self.roster.report_free(now, worker, free);
     }
 }
 

@@ -98,7 +98,7 @@ impl Machine {
         }
         if !known {
             // Until the name service has told of the new process, nothing is offered to the old one.
-            let changes = self.roster.unregister_all(now, worker);
+            let changes = self.roster.deny(now, worker);
             let lost = changes.lost.clone();
             self.apply(now, changes);
             self.look_up_again(now, &lost);

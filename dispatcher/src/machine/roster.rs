@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use taskgrid_protocol::body::WorkerEntry;
 use taskgrid_protocol::limits::{CAPACITY_MAX, PLAIN_WORKER_DATAGRAM_MAX, RECEIVE_BUFFER};
-use taskgrid_protocol::{Instance, TaskType, Timestamp};
+use taskgrid_protocol::{Instance, TaskType, Timers, Timestamp};
 
-use super::limits::{DEPARTED_MAX, REPORT_VALID_FOR, UNCONFIRMED_FOR, WORKERS_MAX};
+use super::limits::{DENIED_FOR, DEPARTED_MAX, REPORT_VALID_FOR, UNCONFIRMED_FOR, WORKERS_MAX};
 
 /// Names a worker process for as long as this dispatcher runs. A new process at an old address has a new
 /// key.
@@ -78,6 +78,12 @@ impl Worker {
         self.capacity.saturating_sub(self.used).saturating_sub(held)
     }
 
+    /// When its pause, or its word on its slots, ends: with either it may become available.
+    fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let held_until = (self.held > 0).then_some(self.held_until);
+        [Some(self.busy_until), held_until].into_iter().flatten().filter(|at| now < *at).min()
+    }
+
     /// Whether it serves any type.
     pub(super) fn is_registered(&self) -> bool {
         !self.types.is_empty()
@@ -103,6 +109,11 @@ pub(super) struct Roster {
     by_address: BTreeMap<Arc<str>, WorkerKey>,
     /// Workers that may be given a task, as of their last refresh.
     free: BTreeSet<WorkerKey>,
+    /// When the others may be again, as far as that is only a matter of time.
+    alarms: Timers<WorkerKey>,
+    /// The process that was denied last at an address, by another one there, and when. A name service may list it for a
+    /// while yet.
+    denied: BTreeMap<Arc<str>, (Instance, Timestamp)>,
     /// Plain workers that are no longer registered, the last one in front: a task that went to one may still
     /// come back from its host (R15).
     departed: VecDeque<(Arc<str>, IpAddr)>,
@@ -183,6 +194,9 @@ impl Roster {
     pub(super) fn register(&mut self, now: Timestamp, entry: &WorkerEntry, types: &[TaskType]) -> Registered {
         let mut changes = Registered::default();
         let kind = entry.instance.clone().map_or(Kind::Plain, Kind::Leasing);
+        if self.was_denied(now, &entry.address, &kind) {
+            return changes;
+        }
         let before = self.at(&entry.address);
         let key = match before {
             Some(key) if self.is_same_process(key, &kind) => key,
@@ -221,6 +235,25 @@ impl Roster {
             Kind::Unheard => matches!(kind, Kind::Leasing(_)),
             known => known == kind,
         })
+    }
+
+    /// Another process answers at the address of this one: it is on no list from now on, whatever a name service that
+    /// has not heard of it yet may say.
+    pub(super) fn deny(&mut self, now: Timestamp, key: WorkerKey) -> Registered {
+        if let Some(worker) = self.workers.get(&key)
+            && let Some(instance) = worker.kind.instance()
+        {
+            if self.denied.len() >= WORKERS_MAX {
+                self.denied.clear();
+            }
+            self.denied.insert(worker.address.clone(), (instance.clone(), now));
+        }
+        self.unregister_all(now, key)
+    }
+
+    fn was_denied(&self, now: Timestamp, address: &str, kind: &Kind) -> bool {
+        let denied = self.denied.get(address);
+        denied.is_some_and(|(instance, at)| Some(instance) == kind.instance() && now.since(*at) < DENIED_FOR)
     }
 
     /// The name service says that an address no longer serves these types.
@@ -300,35 +333,47 @@ impl Roster {
         }
     }
 
-    /// The worker said how many more tasks it can take. Returns when its word expires, if it holds back
-    /// slots that are free by our count.
-    pub(super) fn report_free(&mut self, now: Timestamp, key: WorkerKey, free: u32) -> Option<Timestamp> {
-        let worker = self.workers.get_mut(&key)?;
+    /// The worker said how many more tasks it can take.
+    pub(super) fn report_free(&mut self, now: Timestamp, key: WorkerKey, free: u32) {
+        let Some(worker) = self.workers.get_mut(&key) else { return };
         let ours = worker.capacity.saturating_sub(worker.used);
         worker.held = ours.saturating_sub(free);
         worker.held_until = now + REPORT_VALID_FOR;
-        let expires = (worker.held > 0).then_some(worker.held_until);
         self.refresh(now, key);
-        expires
     }
 
-    /// The worker could not take a task. Returns when it may be offered one again.
-    pub(super) fn report_busy(&mut self, now: Timestamp, key: WorkerKey, pause: Duration) -> Timestamp {
-        let until = now + pause;
+    /// The worker could not take a task: it is left alone for so long.
+    pub(super) fn report_busy(&mut self, now: Timestamp, key: WorkerKey, pause: Duration) {
         if let Some(worker) = self.workers.get_mut(&key) {
-            worker.busy_until = until;
+            worker.busy_until = now + pause;
             self.refresh(now, key);
         }
-        until
     }
 
-    /// Brings `free` in line with the worker, and forgets one that is of no use any more.
-    pub(super) fn refresh(&mut self, now: Timestamp, key: WorkerKey) {
+    /// When the next pause ends.
+    pub(super) fn next_alarm(&self) -> Option<Timestamp> {
+        self.alarms.next()
+    }
+
+    /// Workers whose pause has ended may be given tasks again.
+    pub(super) fn handle_alarms(&mut self, now: Timestamp) {
+        while let Some(key) = self.alarms.pop_due(now) {
+            self.refresh(now, key);
+        }
+    }
+
+    /// Brings `free` and `alarms` in line with the worker, and forgets one that is of no use any more.
+    fn refresh(&mut self, now: Timestamp, key: WorkerKey) {
         let Some(worker) = self.workers.get(&key) else { return };
         if worker.available(now) > 0 {
             self.free.insert(key);
         } else {
             self.free.remove(&key);
+        }
+        let is_idle = worker.is_registered() && !self.free.contains(&key);
+        match worker.wakes_at(now).filter(|_| is_idle) {
+            Some(at) => self.alarms.set(key, at),
+            None => self.alarms.cancel(&key),
         }
         if worker.used == 0 && !worker.is_registered() {
             if self.by_address.get(&worker.address) == Some(&key) {

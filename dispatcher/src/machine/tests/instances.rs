@@ -233,3 +233,26 @@ fn a_process_that_stopped_does_not_keep_tasks_from_its_successor() {
     let task = sent.iter().find(|task| task["instance"] == "new").expect("the new process is offered tasks");
     assert_eq!(task["data"]["id"], given_back["data"]["id"]);
 }
+
+/// A worker was started anew, and the name service listed its old process for some seconds yet. Each TASK for that one
+/// was denied, charged, and followed by another: a backlog failed as poison that nobody had ever run.
+#[test]
+fn a_backlog_is_not_spent_on_a_process_that_is_denied() {
+    let mut grid = Grid::new();
+    let process = json!({"address": WORKER, "types": ["reverse"], "capacity": 1, "instance": "old"});
+    grid.register(process);
+    for number in 0..30 {
+        grid.post(&number.to_string());
+    }
+    let mut denied = 0;
+    for _ in 0..1_000 {
+        for task in grid.take(WORKER).into_iter().filter(|sent| sent["type"] == "TASK") {
+            denied += 1;
+            let data = json!({"task_id": task["data"]["id"], "reason": "replaced"});
+            let reject = json!({"type": "TASK_REJECT", "lease": task["lease"], "instance": "new", "data": data});
+            grid.send(WORKER, reject);
+        }
+        grid.advance(Duration::from_millis(10));
+    }
+    assert_eq!(denied, 1);
+}

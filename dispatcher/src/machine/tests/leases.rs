@@ -196,6 +196,27 @@ fn a_worker_that_said_to_be_stopping_and_stays_gets_tasks_again() {
     assert_eq!(grid.task(WORKER)["data"]["id"], id);
 }
 
+/// The worker was busy for five seconds, and within them said how many slots are free, which stands for one. When the
+/// second was over it was still pausing, and nothing looked again: it got no task for as long as the dispatcher ran.
+#[test]
+fn a_worker_whose_pause_outlasts_its_word_on_free_slots_gets_tasks_again() {
+    for pause in [json!("busy"), json!("draining")] {
+        let mut grid = Grid::new();
+        grid.worker(WORKER, &["reverse"], 3);
+        grid.post("runs");
+        let runs = grid.task(WORKER);
+        grid.post("comes too early");
+        let refused = grid.task(WORKER);
+        grid.send(WORKER, about("TASK_REJECT", &refused, json!({"reason": pause, "retry_after_ms": 5000})));
+        grid.send(WORKER, heartbeat(&runs, 0));
+        grid.advance(Duration::from_secs(2));
+        grid.return_result(WORKER, &runs, json!({"result": 1}));
+        assert!(grid.tasks(WORKER).is_empty(), "it pauses");
+        grid.advance(Duration::from_secs(60));
+        assert!(!grid.tasks(WORKER).is_empty(), "after its pause ({pause}) it is offered the task");
+    }
+}
+
 /// R24: the dispatcher ends an attempt that its worker does not.
 #[test]
 fn a_handler_that_its_worker_does_not_stop_times_out() {

@@ -146,3 +146,18 @@ fn it_may_fail_in_its_own_words() {
     grid.ask("127.0.0.1:4444", json!({"type": "RESULT_RETURN", "data": {"task_id": 1, "error": "no string"}}));
     assert_eq!(grid.result_of(1)["error"], "Task failed: no string");
 }
+
+/// Its slot was free again, so the roster had forgotten it when its registration ended, and nobody ended its attempt:
+/// the task waited for ten minutes.
+#[test]
+fn a_plain_worker_that_is_gone_gives_its_task_back_also_after_its_slot_was_freed() {
+    let mut grid = Grid::new();
+    grid.plain_worker(WORKER, &["reverse"]);
+    grid.post("a");
+    grid.task(WORKER);
+    grid.advance(Duration::from_secs(35));
+    grid.deregister(WORKER);
+    grid.plain_worker("127.0.0.1:6001", &["reverse"]);
+    grid.advance(Duration::from_secs(60));
+    assert_eq!(grid.tasks("127.0.0.1:6001").len(), 1);
+}
