@@ -1,7 +1,7 @@
 //! `cargo run --release -p taskgrid-sim -- --seeds 1000`: many worlds, or one of them again, or many outages of the
 //! machine under the store.
 
-use std::fmt::Debug;
+use std::fmt::Display;
 use std::ops::AddAssign;
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -84,7 +84,7 @@ fn run_one(seed: u64, trace: bool) -> ExitCode {
 #[expect(clippy::print_stdout, reason = "a report is what the program is for")]
 fn run_many<T>(from: u64, count: u64, run: impl Fn(u64) -> Result<T, String> + Sync) -> ExitCode
 where
-    T: Debug + Default + Send + for<'a> AddAssign<&'a T>,
+    T: Display + Default + Send + for<'a> AddAssign<&'a T>,
 {
     println!("seeds {from} to {}", from + count - 1);
     let next = AtomicU64::new(from);

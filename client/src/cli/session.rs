@@ -48,7 +48,8 @@ impl<'a> Session<'a> {
         if let Ok(answer) = tokio::time::timeout(EXPLAIN_AFTER, &mut call).await {
             return answer;
         }
-        // Who says "later" is not silent, and another dispatcher would not help.
+        // Who answers PING runs, so another dispatcher would not help. Why this takes long is not known: there may be
+        // no space or too much to do, a lock, or answers may get lost.
         let client = self.client.clone().with_patience(EXPLAIN_AFTER / 3);
         let is_there = tokio::select! {
             biased;
@@ -57,10 +58,7 @@ impl<'a> Session<'a> {
         };
         let (server, seconds) = (escape_line(self.client.server()), self.patience.as_secs_f64());
         let line = if is_there {
-            format!(
-                "{server} puts the request off: it has too little space, or too much to do. Trying until {seconds} s have \
-                 passed."
-            )
+            format!("{server} is there, but has not answered this yet; asking until {seconds} s have passed.")
         } else {
             format!(
                 "{server} has not answered yet; asking until {seconds} s have passed. Does a dispatcher run there? \

@@ -43,7 +43,8 @@ pub struct DispatcherArgs {
     )]
     pub plain_lease: Duration,
 
-    /// With less free space than this on the disk of the database, new tasks are refused; results are still stored.
+    /// With less free space than this on the disk of the database, new tasks are refused, from the start on; results
+    /// are still stored. Where there is room above it, another 16 MiB are kept in reserve for them in FILE.ballast.
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = parse_bytes, env = "TASKGRID_MIN_FREE")]
     pub min_free: u64,
 

@@ -9,7 +9,7 @@ use taskgrid_runtime::{Clock, wall_time};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::machine::Event;
-use crate::store::{Batch, SqliteStore, Store, StoreError};
+use crate::store::{Batch, SqliteStore, Store, StoreError, Wal};
 
 /// How often committed pages move from the write-ahead log into the file. A checkpoint syncs twice; once a
 /// second that is not felt, and the log stays short.
@@ -24,7 +24,8 @@ const WAL_ALARM_BYTES: u64 = 256 * 1024 * 1024;
 /// How often that is said.
 const ALARM_EVERY: Duration = Duration::from_secs(60);
 
-/// How often a lock that another program holds is complained about.
+/// How often it is complained about a lock that another program holds, and about a full disk, which the log of
+/// the dispatcher may share.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// A difference between the two clocks that is worth a line in the log (R29).
@@ -48,7 +49,9 @@ pub(super) fn spawn(
         full,
         written: false,
         checkpointed: clock.now(),
-        alarm: LogAlarm::default(),
+        alarm: LogAlarm(Seldom::every(ALARM_EVERY)),
+        locked: Seldom::every(COMPLAIN_EVERY),
+        no_space: Seldom::every(COMPLAIN_EVERY),
         wall: None,
     };
     let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || {
@@ -60,19 +63,35 @@ pub(super) fn spawn(
     Ok((sender, thread))
 }
 
-/// Whether a log has grown too long, which is worth a line now and then.
-#[derive(Debug, Default)]
-struct LogAlarm {
-    rang: Option<Timestamp>,
+/// Whether a line about what lasts is due again.
+#[derive(Debug)]
+struct Seldom {
+    every: Duration,
+    told: Option<Timestamp>,
 }
+
+impl Seldom {
+    fn every(every: Duration) -> Self {
+        Self { every, told: None }
+    }
+
+    /// Whether to tell it now; taken for told then.
+    fn is_due(&mut self, now: Timestamp) -> bool {
+        let is_due = self.told.is_none_or(|at| now.since(at) >= self.every);
+        if is_due {
+            self.told = Some(now);
+        }
+        is_due
+    }
+}
+
+/// Whether a log has grown too long, which is worth a line now and then.
+#[derive(Debug)]
+struct LogAlarm(Seldom);
 
 impl LogAlarm {
     fn rings(&mut self, now: Timestamp, bytes: u64) -> bool {
-        let rings = bytes > WAL_ALARM_BYTES && self.rang.is_none_or(|at| now.since(at) >= ALARM_EVERY);
-        if rings {
-            self.rang = Some(now);
-        }
-        rings
+        bytes > WAL_ALARM_BYTES && self.0.is_due(now)
     }
 }
 
@@ -86,6 +105,8 @@ struct Committer {
     written: bool,
     checkpointed: Timestamp,
     alarm: LogAlarm,
+    locked: Seldom,
+    no_space: Seldom,
     /// What both clocks showed last.
     wall: Option<(Timestamp, WallTime)>,
 }
@@ -114,7 +135,6 @@ impl Committer {
     }
 
     fn commit(&mut self, batch: Box<Batch>) -> Result<Event, StoreError> {
-        let mut complained: Option<Timestamp> = None;
         loop {
             let now = self.wall_time();
             match self.store.apply(now, &batch) {
@@ -123,16 +143,16 @@ impl Committer {
                     return Ok(Event::Committed(batch, outcomes));
                 }
                 Err(StoreError::Full(error)) => {
-                    tracing::error!("the disk is full, new tasks are refused until there is space: {error}");
+                    if self.no_space.is_due(self.clock.now()) {
+                        tracing::error!("the disk is full, new tasks are refused until there is space: {error}");
+                    }
                     // An error means that it is being made already, or that nobody can.
                     let _ = self.full.try_send(());
                     return Ok(Event::DiskFull(batch));
                 }
                 Err(StoreError::Busy(error)) => {
-                    let now = self.clock.now();
-                    if complained.is_none_or(|at| now.since(at) >= COMPLAIN_EVERY) {
+                    if self.locked.is_due(self.clock.now()) {
                         tracing::warn!("another program holds the lock on the database, waiting for it: {error}");
-                        complained = Some(now);
                     }
                 }
                 Err(error) => return Err(error),
@@ -159,24 +179,18 @@ impl Committer {
         if !self.written {
             return Ok(());
         }
-        match self.store.checkpoint(idle) {
-            Ok(wal) => {
-                // An idle log that could not be emptied is tried again.
-                self.written = !(idle && wal.bytes == 0);
-                let wal = if !idle && wal.bytes > WAL_BYTES_MAX { self.store.checkpoint(true)? } else { wal };
-                if self.alarm.rings(self.checkpointed, wal.bytes) {
-                    tracing::error!(
-                        "the log of the database has grown to {} MiB and cannot be emptied: another program has had it \
-                         open for reading for a long time, or the disk does not keep up",
-                        wal.bytes >> 20
-                    );
-                }
-                Ok(())
-            }
-            // A reader stands in the way, or there is no space; the next one may fare better.
-            Err(StoreError::Busy(_) | StoreError::Full(_)) => Ok(()),
-            Err(error) => Err(error),
+        let copied = copy_log(idle, |truncate| self.store.checkpoint(truncate))?;
+        let Some(wal) = copied else { return Ok(()) };
+        // An idle log that could not be emptied is tried again.
+        self.written = !(idle && wal.bytes == 0);
+        if self.alarm.rings(self.checkpointed, wal.bytes) {
+            tracing::error!(
+                "the log of the database has grown to {} MiB and cannot be emptied: another program has had it open \
+                 for reading for a long time, or the disk does not keep up",
+                wal.bytes >> 20
+            );
         }
+        Ok(())
     }
 
     fn wall_time(&mut self) -> WallTime {
@@ -192,17 +206,62 @@ impl Committer {
     }
 }
 
+/// A checkpoint, which truncates the log when there is time for it or when it is too long. `None`: a reader
+/// stands in the way, or there is no space; the next one may fare better.
+fn copy_log(
+    idle: bool,
+    mut checkpoint: impl FnMut(bool) -> Result<Wal, StoreError>,
+) -> Result<Option<Wal>, StoreError> {
+    let copied = match checkpoint(idle) {
+        Ok(wal) if !idle && wal.bytes > WAL_BYTES_MAX => checkpoint(true),
+        copied => copied,
+    };
+    match copied {
+        Ok(wal) => Ok(Some(wal)),
+        Err(StoreError::Busy(_) | StoreError::Full(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_log_that_grows_too_long_is_told_once_a_minute() {
-        let mut alarm = LogAlarm::default();
+        let mut alarm = LogAlarm(Seldom::every(ALARM_EVERY));
         let told = (0..180).filter(|second| {
             let now = Timestamp::ZERO + Duration::from_secs(*second);
             alarm.rings(now, WAL_ALARM_BYTES) || alarm.rings(now, WAL_ALARM_BYTES + 1)
         });
         assert_eq!(told.collect::<Vec<_>>(), [0, 60, 120]);
+    }
+
+    /// A log above 64 MiB is copied and then, in a second step, truncated. Where that second step found the disk
+    /// full, the dispatcher stopped with exit code 70, in place of going on until there is space (R33).
+    #[test]
+    fn a_disk_that_is_full_when_a_long_log_is_truncated_does_not_stop_the_dispatcher() {
+        let failing = |error: fn(String) -> StoreError| {
+            let mut calls = Vec::new();
+            let copied = copy_log(false, |truncate| {
+                calls.push(truncate);
+                if truncate { Err(error("no".to_owned())) } else { Ok(Wal { bytes: WAL_BYTES_MAX + 1, left: 0 }) }
+            });
+            assert_eq!(calls, [false, true]);
+            copied
+        };
+        assert!(matches!(failing(StoreError::Full), Ok(None)));
+        assert!(matches!(failing(StoreError::Busy), Ok(None)));
+        assert!(matches!(failing(StoreError::Unavailable), Err(StoreError::Unavailable(_))), "a failed disk does");
+    }
+
+    /// What waits for space is tried twice a second, and each time a line went into the log, which often lies on
+    /// the disk that is full. Now it is one every five seconds, as about a lock that another program holds.
+    #[test]
+    fn a_full_disk_is_complained_about_every_five_seconds() {
+        let mut no_space = Seldom::every(COMPLAIN_EVERY);
+        let tried = (0..24).map(|half| Timestamp::ZERO + Duration::from_millis(500) * half);
+        let told = tried.filter(|now| no_space.is_due(*now)).map(|now| now.since(Timestamp::ZERO).as_secs());
+        assert_eq!(told.collect::<Vec<_>>(), [0, 5, 10]);
     }
 }

@@ -83,7 +83,7 @@ impl Dispatcher {
         let (failed, failure) = oneshot::channel();
         let (damaged, damage) = oneshot::channel();
         let threads = |error: std::io::Error| StartError::configuration(format!("cannot start a thread: {error}"));
-        let full = space::spawn(&self.database, self.config.min_free, events.clone()).map_err(threads)?;
+        let full = space::spawn(&self.database, self.config.min_free, clock, events.clone()).map_err(threads)?;
         let (batches, committer) =
             committer::spawn(self.store.clone(), clock, events.clone(), full, failed).map_err(threads)?;
         let reads = reader::spawn(self.store.clone(), events.clone()).map_err(threads)?;

@@ -6,6 +6,7 @@
 mod rig;
 mod work;
 
+use std::fmt;
 use std::ops::AddAssign;
 
 use taskgrid_dispatcher::store::StoreError;
@@ -34,6 +35,16 @@ pub struct Tally {
     pub losses_amid: u64,
     /// Operations of the disk that failed.
     pub failures: u64,
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { steps, losses, losses_amid, failures } = self;
+        write!(
+            f,
+            "{steps} steps, {losses} losses of power ({losses_amid} amid an operation), {failures} failed operations"
+        )
+    }
 }
 
 impl AddAssign<&Self> for Tally {

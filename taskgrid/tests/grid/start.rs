@@ -104,6 +104,20 @@ fn a_log_that_no_terminal_shows_is_plain_text() {
     assert!(!nameservice.has_said("\u{1b}"), "{nameservice}");
 }
 
+/// The library that brings the schema up to date told of every start that it had nothing to do, in lines that
+/// were empty in part. The log of a start now holds what the dispatcher itself has to say.
+#[test]
+fn the_log_of_a_start_says_only_what_the_dispatcher_has_to_say() {
+    let mut grid = Grid::without_workers();
+    for start in ["a new database", "one that is there"] {
+        let dispatcher = &grid.dispatcher.process;
+        assert!(!dispatcher.has_said("migration") && !dispatcher.has_said("version"), "{start}: {dispatcher}");
+        let said = dispatcher.to_string();
+        assert!(!said.lines().any(|line| line.trim_end().ends_with("INFO")), "{start}, an empty line: {said}");
+        grid.kill_and_restart_dispatcher();
+    }
+}
+
 #[test]
 fn a_missing_name_service_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();

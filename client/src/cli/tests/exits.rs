@@ -198,6 +198,19 @@ fn a_dispatcher_that_says_later_is_not_called_silent() {
     });
     let ran = run(&full, &["submit", "reverse", "x", "--deadline", "4"]);
     assert_eq!(ran.exit, Exit::Refused);
-    assert!(ran.err.contains("puts the request off") && !ran.err.contains("taskgrid up"), "{}", ran.err);
+    assert!(ran.err.contains("is there, but has not answered") && !ran.err.contains("taskgrid up"), "{}", ran.err);
     assert!(ran.err.ends_with("Refused: the queue is full (QUEUE_FULL).\n"), "{}", ran.err);
+}
+
+/// A dispatcher whose database is locked, or whose answers get lost, answers PING and not the request. The user
+/// was told that it has too little space or too much to do, and looked for the cause where it was not.
+#[test]
+fn a_dispatcher_that_is_there_and_does_not_answer_is_given_no_reason() {
+    let silent = FakeDispatcher::start(|request| match request {
+        Body::Ping(_) => vec![serde_json::to_value(PingReply::of("dispatcher")).unwrap()],
+        _ => Vec::new(),
+    });
+    let ran = run(&silent, &["submit", "reverse", "x", "--deadline", "4"]);
+    assert!(ran.err.contains("is there, but has not answered this yet"), "{}", ran.err);
+    assert!(!ran.err.contains("space") && !ran.err.contains("taskgrid up"), "{}", ran.err);
 }
