@@ -204,10 +204,11 @@ impl Machine {
         if attempt.replaced && attempt.recovered {
             return;
         }
-        if attempt.replaced || self.roster.at(&attempt.address) != Some(attempt.worker) {
+        let is_former = attempt.instance.as_ref().is_some_and(|it| self.roster.is_former(now, &attempt.address, it));
+        let took_place = attempt.replaced || self.roster.at(&attempt.address) != Some(attempt.worker);
+        if took_place || is_former && !attempt.recovered {
             // Another process took the address before TASK could leave (R18).
-            let error = TaskError { code: "REPLACED".to_owned(), message: format!("{} was replaced", attempt.address) };
-            return self.end_attempt(task, Outcome::Released, error, false, Some(Duration::ZERO));
+            return self.release(task);
         }
         let Resolved::Fresh(addr) = self.resolver.resolve(now, &attempt.address) else { return };
         let Some(worker) = self.roster.get_mut(attempt.worker) else { return };

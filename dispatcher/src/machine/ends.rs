@@ -66,6 +66,13 @@ impl Machine {
         }
     }
 
+    /// The attempt has not reached the process that it was meant for: it costs nothing.
+    pub(super) fn release(&mut self, task: TaskId) {
+        let Some(attempt) = self.attempts.get(task) else { return };
+        let error = TaskError { code: "REPLACED".to_owned(), message: format!("{} was replaced", attempt.address) };
+        self.end_attempt(task, Outcome::Released, error, false, Some(Duration::ZERO));
+    }
+
     /// Puts the end of an attempt into the open batch.
     pub(super) fn end_attempt(
         &mut self,

@@ -107,17 +107,20 @@ impl Machine {
 
     /// What is known of a worker was wrong: who serves its types is asked anew, since the changes will not tell
     /// what they have told already.
-    pub(super) fn look_up_again(&mut self, now: Timestamp, lost: &[(TaskType, WorkerKey)]) {
-        for (task_type, _) in lost {
-            if let Some(state) = self.types.get_mut(task_type) {
+    pub(super) fn look_up_again(&mut self, now: Timestamp, worker: WorkerKey) {
+        let served = self.roster.get(worker).map(|worker| worker.types.clone()).unwrap_or_default();
+        for task_type in served {
+            if let Some(state) = self.types.get_mut(&task_type) {
                 state.asked = false;
-                self.want_workers(now, task_type);
+                self.want_workers(now, &task_type);
             }
         }
+        self.timers.set_earlier(Alarm::Feed, now + FEED_HUNGRY);
     }
 
     fn set_feed_alarm(&mut self, now: Timestamp) {
-        let pause = if self.types.any_starving() { FEED_HUNGRY } else { FEED_CALM };
+        let is_hungry = self.types.any_starving() || self.roster.awaits_successor(now);
+        let pause = if is_hungry { FEED_HUNGRY } else { FEED_CALM };
         self.timers.set(Alarm::Feed, now + pause);
     }
 

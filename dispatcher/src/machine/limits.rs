@@ -78,9 +78,17 @@ pub(super) const DRAINING_PAUSE: Duration = Duration::from_secs(30);
 /// Batches in a row that did not fit on the disk, after which a dispatcher that is to stop no longer waits for
 /// room: some four seconds, of the ten that Docker leaves between SIGTERM and SIGKILL.
 pub(super) const FAREWELL_TRIES: u32 = 8;
+
 /// How long a process is offered nothing at whose address another one has answered: as long as a name service lists a
 /// worker that is silent, with the usual interval.
 pub(super) const DENIED_FOR: Duration = Duration::from_secs(15);
+
+/// How long a process may be met at the name of its address after another one has registered with it: while it stops.
+pub(super) const REPLACED_FOR: Duration = DRAINING_PAUSE;
+
+/// Processes of both kinds that are remembered. Of more, the first are forgotten, and cost at most one attempt more.
+pub(super) const FORMER_MAX: usize = WORKERS_MAX;
+
 /// After this much silence a plain worker is offered another task (R15).
 pub(super) const PLAIN_SLOT_FREE_AFTER: Duration = Duration::from_secs(30);
 

@@ -6,7 +6,7 @@ use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::{Beside, Body, Instance, Message, TaskId, Timestamp};
 
 use super::attempts::{Attempt, Stage};
-use super::limits::{REPLACED_SILENCE, TASK_RESEND_MAX};
+use super::limits::{LOOK_AGAIN_AFTER, REPLACED_SILENCE, TASK_RESEND_MAX};
 use super::roster::WorkerKey;
 use super::{Machine, Sending};
 
@@ -83,12 +83,17 @@ impl Machine {
     /// where a worker was started anew, its tasks go on at once.
     pub(super) fn handle_denied(&mut self, now: Timestamp, task: TaskId, process: Option<Instance>) {
         let Some(attempt) = self.attempts.get_mut(task) else { return };
-        if process.is_some() && process == attempt.instance {
-            // The answer to a copy from before that was known.
-            return;
-        }
-        if let Some(process) = process.filter(|process| attempt.was_given_to(process) == Some(true)) {
-            return self.confirm(now, task, process);
+        if let Some(process) = process {
+            if attempt.instance.as_ref() == Some(&process) {
+                // The answer to a copy from before that was known.
+                return;
+            }
+            if attempt.was_given_to(&process) == Some(true) {
+                return self.confirm(now, task, process);
+            }
+            if self.roster.is_former(now, &attempt.address, &process) {
+                return self.handle_misdirected(now, task);
+            }
         }
         self.outbox.answered(now, &Sending::Revoke(task));
         let (worker, known) = (attempt.worker, attempt.replaced);
@@ -97,12 +102,22 @@ impl Machine {
             self.handle_lease_lost(task);
         }
         if !known {
-            // Until the name service has told of the new process, nothing is offered to the old one.
-            let changes = self.roster.deny(now, worker);
-            let lost = changes.lost.clone();
-            self.apply(now, changes);
-            self.look_up_again(now, &lost);
+            self.roster.deny(now, worker);
+            self.look_up_again(now, worker);
         }
+    }
+
+    /// A process has answered that is no longer the one at this address: the name still leads to where it lives. Of the
+    /// one that the attempt was meant for that says nothing, and it has not been reached.
+    fn handle_misdirected(&mut self, now: Timestamp, task: TaskId) {
+        let Some(attempt) = self.attempts.get(task) else { return };
+        self.resolver.distrust(&attempt.address);
+        if attempt.replaced || attempt.recovered || !matches!(attempt.stage, Stage::Sent(_)) {
+            return;
+        }
+        // Asking faster would not make the name server learn faster.
+        self.roster.report_busy(now, attempt.worker, LOOK_AGAIN_AFTER);
+        self.release(task);
     }
 
     /// From now on this is asked in the place of TASK. TASK_REJECT{cancelled}: it never starts there.

@@ -9,7 +9,9 @@ use taskgrid_protocol::body::WorkerEntry;
 use taskgrid_protocol::limits::{CAPACITY_MAX, PLAIN_WORKER_DATAGRAM_MAX, RECEIVE_BUFFER};
 use taskgrid_protocol::{Instance, TaskType, Timers, Timestamp};
 
-use super::limits::{DENIED_FOR, DEPARTED_MAX, REPORT_VALID_FOR, UNCONFIRMED_FOR, WORKERS_MAX};
+use super::limits::{
+    DENIED_FOR, DEPARTED_MAX, FORMER_MAX, REPLACED_FOR, REPORT_VALID_FOR, UNCONFIRMED_FOR, WORKERS_MAX,
+};
 
 /// Names a worker process for as long as this dispatcher runs. A new process at an old address has a new
 /// key.
@@ -111,9 +113,9 @@ pub(super) struct Roster {
     free: BTreeSet<WorkerKey>,
     /// When the others may be again, as far as that is only a matter of time.
     alarms: Timers<WorkerKey>,
-    /// The process that was denied last at an address, by another one there, and when. A name service may list it for a
-    /// while yet.
-    denied: BTreeMap<Arc<str>, (Instance, Timestamp)>,
+    /// Processes whose address is another one's, as that one or the name service has said, and until when that stands
+    /// against those that still say otherwise.
+    former: BTreeMap<(Arc<str>, Instance), Timestamp>,
     /// Plain workers that are no longer registered, the last one in front: a task that went to one may still
     /// come back from its host (R15).
     departed: VecDeque<(Arc<str>, IpAddr)>,
@@ -194,20 +196,19 @@ impl Roster {
     pub(super) fn register(&mut self, now: Timestamp, entry: &WorkerEntry, types: &[TaskType]) -> Registered {
         let mut changes = Registered::default();
         let kind = entry.instance.clone().map_or(Kind::Plain, Kind::Leasing);
-        if self.was_denied(now, &entry.address, &kind) {
-            return changes;
-        }
         let before = self.at(&entry.address);
         let key = match before {
             Some(key) if self.is_same_process(key, &kind) => key,
             _ if before.is_none() && self.workers.len() >= WORKERS_MAX => return changes,
             _ => {
                 if let Some(replaced) = before {
+                    self.note_former(replaced, now + REPLACED_FOR);
                     changes = self.unregister_all(now, replaced);
                 }
                 self.add(entry.address.as_str().into(), kind.clone())
             }
         };
+        let paused_until = kind.instance().and_then(|instance| self.former_until(&entry.address, instance));
         let worker = self.workers.get_mut(&key).expect("the key was just found or made");
         let announced = entry.max_datagram.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         worker.max_datagram = announced.unwrap_or_else(|| usual_datagram(&kind));
@@ -221,6 +222,7 @@ impl Roster {
         worker.batch = entry.batch;
         worker.listed = true;
         worker.unconfirmed_since = None;
+        worker.busy_until = worker.busy_until.max(paused_until.unwrap_or(Timestamp::ZERO));
         for task_type in types {
             if worker.types.insert(task_type.clone()) {
                 changes.gained.push((task_type.clone(), key));
@@ -237,23 +239,40 @@ impl Roster {
         })
     }
 
-    /// Another process answers at the address of this one: it is on no list from now on, whatever a name service that
-    /// has not heard of it yet may say.
-    pub(super) fn deny(&mut self, now: Timestamp, key: WorkerKey) -> Registered {
-        if let Some(worker) = self.workers.get(&key)
-            && let Some(instance) = worker.kind.instance()
-        {
-            if self.denied.len() >= WORKERS_MAX {
-                self.denied.clear();
-            }
-            self.denied.insert(worker.address.clone(), (instance.clone(), now));
-        }
-        self.unregister_all(now, key)
+    /// Another process has answered at the address of this one. It is offered nothing until the name service has told of
+    /// the other one; if that takes too long it is tried again, since the name of the address may have led astray.
+    pub(super) fn deny(&mut self, now: Timestamp, key: WorkerKey) {
+        self.note_former(key, now + DENIED_FOR);
+        self.report_busy(now, key, DENIED_FOR);
     }
 
-    fn was_denied(&self, now: Timestamp, address: &str, kind: &Kind) -> bool {
-        let denied = self.denied.get(address);
-        denied.is_some_and(|(instance, at)| Some(instance) == kind.instance() && now.since(*at) < DENIED_FOR)
+    /// Whether the address of this process was taken by another one a short time ago.
+    pub(super) fn is_former(&self, now: Timestamp, address: &Arc<str>, instance: &Instance) -> bool {
+        self.former_until(address, instance).is_some_and(|until| now < until)
+    }
+
+    /// Whether some process that was denied is still the one that the name service lists.
+    pub(super) fn awaits_successor(&self, now: Timestamp) -> bool {
+        self.former.iter().any(|((address, instance), until)| {
+            let listed = self.at(address).and_then(|key| self.get(key)).filter(|worker| worker.is_registered());
+            now < *until && listed.is_some_and(|worker| worker.kind.instance() == Some(instance))
+        })
+    }
+
+    fn former_until(&self, address: &str, instance: &Instance) -> Option<Timestamp> {
+        self.former.get(&(address.into(), instance.clone())).copied()
+    }
+
+    fn note_former(&mut self, key: WorkerKey, until: Timestamp) {
+        let Some(worker) = self.workers.get(&key) else { return };
+        let Some(instance) = worker.kind.instance() else { return };
+        let name = (worker.address.clone(), instance.clone());
+        if self.former.len() >= FORMER_MAX
+            && let Some(first) = self.former.iter().min_by_key(|(_, until)| **until).map(|(name, _)| name.clone())
+        {
+            self.former.remove(&first);
+        }
+        self.former.insert(name, until);
     }
 
     /// The name service says that an address no longer serves these types.
@@ -342,10 +361,10 @@ impl Roster {
         self.refresh(now, key);
     }
 
-    /// The worker could not take a task: it is left alone for so long.
+    /// The worker could not take a task: it is left alone for at least so long.
     pub(super) fn report_busy(&mut self, now: Timestamp, key: WorkerKey, pause: Duration) {
         if let Some(worker) = self.workers.get_mut(&key) {
-            worker.busy_until = now + pause;
+            worker.busy_until = worker.busy_until.max(now + pause);
             self.refresh(now, key);
         }
     }

@@ -239,20 +239,95 @@ fn a_process_that_stopped_does_not_keep_tasks_from_its_successor() {
 #[test]
 fn a_backlog_is_not_spent_on_a_process_that_is_denied() {
     let mut grid = Grid::new();
-    let process = json!({"address": WORKER, "types": ["reverse"], "capacity": 1, "instance": "old"});
-    grid.register(process);
+    grid.register(process("old"));
     for number in 0..30 {
         grid.post(&number.to_string());
     }
     let mut denied = 0;
     for _ in 0..1_000 {
-        for task in grid.take(WORKER).into_iter().filter(|sent| sent["type"] == "TASK") {
-            denied += 1;
-            let data = json!({"task_id": task["data"]["id"], "reason": "replaced"});
-            let reject = json!({"type": "TASK_REJECT", "lease": task["lease"], "instance": "new", "data": data});
-            grid.send(WORKER, reject);
-        }
+        denied += deny_all(&mut grid, WORKER, "new");
         grid.advance(Duration::from_millis(10));
     }
     assert_eq!(denied, 1);
+    grid.register_quietly(process("new"));
+    grid.advance(Duration::from_secs(1));
+    assert_eq!(grid.task(WORKER)["instance"], "new", "as soon as the name service has heard of it");
+}
+
+/// Answers each TASK in the name of another process, and says how many there were.
+fn deny_all(grid: &mut Grid, worker: &str, by: &str) -> usize {
+    let tasks: Vec<Value> = grid.take(worker).into_iter().filter(|sent| sent["type"] == "TASK").collect();
+    for task in &tasks {
+        grid.send(worker, rejected(task, by));
+    }
+    tasks.len()
+}
+
+fn outcomes(grid: &mut Grid, task: i64) -> Vec<Value> {
+    let told = grid.ask(CLIENT, json!({"type": "GET_TASK", "data": {"task_id": task}}));
+    told["attempts"].as_array().unwrap().iter().map(|attempt| attempt["outcome"].clone()).collect()
+}
+
+/// While its claim was on the way to the disk, the process was denied. TASK left for it all the same, and the attempt was
+/// charged, though it was known that nobody would run it.
+#[test]
+fn a_claim_for_a_process_that_was_denied_meanwhile_costs_nothing() {
+    let mut grid = Grid::new();
+    let with_two_slots = |instance| {
+        let mut entry = process(instance);
+        entry["capacity"] = json!(2);
+        entry
+    };
+    grid.register(with_two_slots("old"));
+    grid.post("first");
+    let first = grid.task(WORKER);
+    grid.disk_is_slow = true;
+    grid.send(CLIENT, json!({"type": "POST_TASK", "data": {"type": "reverse", "payload": "second"}}));
+    grid.send(WORKER, rejected(&first, "new"));
+    grid.take(WORKER);
+    grid.disk_catches_up();
+    assert!(grid.tasks(WORKER).is_empty());
+    grid.register(with_two_slots("new"));
+    let sent = grid.tasks(WORKER);
+    let second = sent.iter().find(|task| task["data"]["id"] == 2).unwrap();
+    assert_eq!((&second["attempt"], &second["instance"]), (&json!(1), &json!("new")));
+}
+
+/// A new container had registered, and its name still led to the old one, which was stopping. That one's denial was taken
+/// for news of the new one: it was held for gone, and the attempt was charged.
+#[test]
+fn a_name_that_leads_to_the_process_before_costs_nothing() {
+    let (named, before, after) = ("worker-reverse:6000", "172.18.0.5:6000", "172.18.0.9:6000");
+    let mut grid = Grid::new();
+    grid.dns = vec![(named.to_owned(), Some(before.parse().unwrap()))];
+    for instance in ["old", "new"] {
+        grid.register(json!({"address": named, "types": ["reverse"], "capacity": 1, "instance": instance}));
+    }
+    let id = grid.post("x");
+    let mut denied = 0;
+    for _ in 0..1_000 {
+        denied += deny_all(&mut grid, before, "old");
+        grid.advance(Duration::from_millis(10));
+    }
+    assert!((1..=11).contains(&denied), "asked {denied} times in ten seconds");
+    grid.dns = vec![(named.to_owned(), Some(after.parse().unwrap()))];
+    grid.advance(Duration::from_secs(2));
+    let task = grid.tasks(after).pop().expect("TASK has found the new container");
+    assert_eq!((&task["attempt"], &task["instance"]), (&json!(1), &json!("new")));
+    assert!(outcomes(&mut grid, id).iter().all(|outcome| outcome != "worker_lost"));
+}
+
+/// The dispatcher had not known of the process before, so it believed what that one said. What the name service lists
+/// is tried again after a while: no worker is lost for good by what a stranger said of it.
+#[test]
+fn a_worker_that_was_denied_wrongly_gets_tasks_again() {
+    let mut grid = Grid::new();
+    grid.register(process("new"));
+    grid.post("x");
+    let task = grid.task(WORKER);
+    grid.send(WORKER, rejected(&task, "old"));
+    grid.advance(Duration::from_secs(14));
+    assert!(grid.tasks(WORKER).is_empty());
+    grid.advance(Duration::from_secs(2));
+    assert_eq!(grid.task(WORKER)["instance"], "new");
 }
