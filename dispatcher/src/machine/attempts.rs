@@ -211,8 +211,8 @@ impl Machine {
             return self.release(task);
         }
         let Resolved::Fresh(addr) = self.resolver.resolve(now, &attempt.address) else { return };
-        let Some(worker) = self.roster.get_mut(attempt.worker) else { return };
-        worker.ip = Some(addr.ip());
+        self.roster.set_host(attempt.worker, addr.ip());
+        let Some(worker) = self.roster.get(attempt.worker) else { return };
         let transmit = task_message(running, attempt.instance.clone()).transmit(addr, worker.batch);
         if transmit.bytes.len() > worker.max_datagram {
             let error = TaskError {
@@ -240,7 +240,7 @@ impl Machine {
     pub(super) fn send_unsent(&mut self, now: Timestamp, name: &str) {
         let Some(worker) = self.roster.at(name) else { return };
         let Some(addr) = self.resolver.resolve(now, name).any() else { return };
-        let moved = self.roster.get_mut(worker).is_some_and(|worker| worker.ip.replace(addr.ip()) != Some(addr.ip()));
+        let moved = self.roster.set_host(worker, addr.ip());
         let waiting: Vec<TaskId> = self.attempts.at(worker).collect();
         for task in waiting {
             if moved {

@@ -12,7 +12,7 @@ use taskgrid_protocol::limits::{ERROR_CODE_MAX, ERROR_MESSAGE_MAX, VALUE_MAX};
 use taskgrid_protocol::{Beside, Body, ErrorCode, Lease, Message, ReplyTo, Resolved, TaskId, Timestamp};
 
 use super::limits::{BUSY_PAUSE, DRAINING_PAUSE, LOOK_AGAIN_AFTER, PARKED_MAX};
-use super::roster::{Kind, WorkerKey};
+use super::roster::WorkerKey;
 use super::{Alarm, Machine, Sending};
 use crate::store::{End, Finish, Outcome, Proof};
 
@@ -63,28 +63,22 @@ impl Machine {
 
     /// The plain workers that live on the host from which a result without a lease came; `None` while the
     /// host of the task's own worker is being looked up.
-    fn senders(&mut self, now: Timestamp, task: TaskId, from: SocketAddr) -> Option<Vec<Arc<str>>> {
-        let mut senders: Vec<Arc<str>> = self
-            .roster
-            .iter()
-            .filter(|(_, worker)| worker.kind == Kind::Plain && worker.ip == Some(from.ip()))
-            .map(|(_, worker)| worker.address.clone())
-            .chain(self.roster.departed_from(from.ip()))
-            .collect();
+    fn senders(&mut self, now: Timestamp, task: TaskId, from: SocketAddr) -> Option<Arc<[Arc<str>]>> {
         if let Some(attempt) = self.attempts.get(task).filter(|attempt| attempt.lease.is_none()) {
             let (key, address) = (attempt.worker, attempt.address.clone());
             let resolved = self.resolver.resolve(now, &address);
-            let ip = resolved.any().map(|addr| addr.ip());
-            if ip == Some(from.ip()) {
-                senders.push(address);
-            } else if !matches!(resolved, Resolved::Fresh(_)) {
+            let host = resolved.any().map(|addr| addr.ip());
+            if host != Some(from.ip()) && !matches!(resolved, Resolved::Fresh(_)) {
                 return None;
             }
-            if let Some(worker) = self.roster.get_mut(key) {
-                worker.ip = ip;
+            match host {
+                Some(host) if self.roster.get(key).is_some() => _ = self.roster.set_host(key, host),
+                // The name service knew nothing of it, and its slot is free.
+                Some(host) => self.roster.note_departed(address, host),
+                None => {}
             }
         }
-        Some(senders)
+        Some(self.roster.plain_workers_on(from.ip()))
     }
 
     /// Keeps a result until the host of its worker is known: a plain worker sends it once only.

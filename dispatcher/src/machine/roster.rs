@@ -65,7 +65,7 @@ pub(super) struct Worker {
     /// It was busy, or stopping: nothing is offered before then.
     busy_until: Timestamp,
     /// The host, once known, for results that come without a lease.
-    pub(super) ip: Option<IpAddr>,
+    host: Option<IpAddr>,
     /// A restarted name service has not named it yet, since then.
     unconfirmed_since: Option<Timestamp>,
 }
@@ -119,6 +119,9 @@ pub(super) struct Roster {
     /// Plain workers that are no longer registered, the last one in front: a task that went to one may still
     /// come back from its host (R15).
     departed: VecDeque<(Arc<str>, IpAddr)>,
+    /// All plain workers, also departed ones, by host; made anew when asked for after a change. Results without a lease
+    /// share these lists, so that none is as long as there are workers.
+    by_host: Option<BTreeMap<IpAddr, Arc<[Arc<str>]>>>,
     next: u64,
 }
 
@@ -127,13 +130,39 @@ impl Roster {
         self.workers.get(&key)
     }
 
-    pub(super) fn get_mut(&mut self, key: WorkerKey) -> Option<&mut Worker> {
-        self.workers.get_mut(&key)
+    /// Where a worker lives. Says whether that is news.
+    pub(super) fn set_host(&mut self, key: WorkerKey, host: IpAddr) -> bool {
+        let Some(worker) = self.workers.get_mut(&key) else { return false };
+        let moved = worker.host.replace(host) != Some(host);
+        if moved && worker.kind == Kind::Plain {
+            self.by_host = None;
+        }
+        moved
     }
 
-    /// Plain workers that have left and lived on this host.
-    pub(super) fn departed_from(&self, ip: IpAddr) -> impl Iterator<Item = Arc<str>> {
-        self.departed.iter().filter(move |(_, host)| *host == ip).map(|(address, _)| address.clone())
+    /// A plain worker has left that lived there.
+    pub(super) fn note_departed(&mut self, address: Arc<str>, host: IpAddr) {
+        if self.departed.iter().any(|known| *known == (address.clone(), host)) {
+            return;
+        }
+        self.departed.retain(|(known, _)| *known != address);
+        self.departed.truncate(DEPARTED_MAX - 1);
+        self.departed.push_front((address, host));
+        self.by_host = None;
+    }
+
+    /// The plain workers that live on this host, or did.
+    pub(super) fn plain_workers_on(&mut self, host: IpAddr) -> Arc<[Arc<str>]> {
+        let by_host = self.by_host.get_or_insert_with(|| {
+            let plain = self.workers.values().filter(|worker| worker.kind == Kind::Plain);
+            let present = plain.filter_map(|worker| Some((worker.address.clone(), worker.host?)));
+            let mut lists: BTreeMap<IpAddr, Vec<Arc<str>>> = BTreeMap::new();
+            for (address, host) in present.chain(self.departed.iter().cloned()) {
+                lists.entry(host).or_default().push(address);
+            }
+            lists.into_iter().map(|(host, addresses)| (host, addresses.into())).collect()
+        });
+        by_host.get(&host).cloned().unwrap_or_default()
     }
 
     /// The process that serves an address now.
@@ -171,7 +200,10 @@ impl Roster {
     fn add(&mut self, address: Arc<str>, kind: Kind) -> WorkerKey {
         let key = WorkerKey(self.next);
         self.next += 1;
-        let ip = address.parse::<std::net::SocketAddr>().ok().map(|addr| addr.ip());
+        let host = address.parse::<std::net::SocketAddr>().ok().map(|addr| addr.ip());
+        if kind == Kind::Plain {
+            self.by_host = None;
+        }
         let worker = Worker {
             address: address.clone(),
             max_datagram: usual_datagram(&kind),
@@ -184,7 +216,7 @@ impl Roster {
             held: 0,
             held_until: Timestamp::ZERO,
             busy_until: Timestamp::ZERO,
-            ip,
+            host,
             unconfirmed_since: None,
         };
         self.workers.insert(key, worker);
@@ -398,12 +430,10 @@ impl Roster {
             if self.by_address.get(&worker.address) == Some(&key) {
                 self.by_address.remove(&worker.address);
             }
-            if let (Kind::Plain, Some(ip)) = (&worker.kind, worker.ip) {
-                self.departed.retain(|(address, _)| *address != worker.address);
-                self.departed.truncate(DEPARTED_MAX - 1);
-                self.departed.push_front((worker.address.clone(), ip));
+            let gone = self.workers.remove(&key);
+            if let Some(Worker { kind: Kind::Plain, address, host: Some(host), .. }) = gone {
+                self.note_departed(address, host);
             }
-            self.workers.remove(&key);
         }
     }
 }

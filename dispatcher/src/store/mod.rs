@@ -132,7 +132,7 @@ pub enum Proof {
     Lease(Lease),
     /// The result came without a lease, from a host on which these workers live. It counts when a plain
     /// attempt of the task (current, or ended since the last RETRY_TASK) went to one of them (R15).
-    Sender(Vec<Arc<str>>),
+    Sender(Arc<[Arc<str>]>),
 }
 
 /// How an attempt ended.

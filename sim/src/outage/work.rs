@@ -116,7 +116,7 @@ impl Work {
         let attempt = self.attempt()?;
         let proof = match attempt.lease {
             Some(lease) => Proof::Lease(lease),
-            None => Proof::Sender(vec![attempt.worker]),
+            None => Proof::Sender([attempt.worker].into()),
         };
         let retry = self.dice.chance(0.7).then(|| Duration::from_millis(self.dice.range(0, 1_000)));
         let end = match self.dice.chance(0.7) {

@@ -1,10 +1,12 @@
 //! Workers that know TASK and RESULT_RETURN only (R15).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::grid::{CLIENT, Grid};
+use crate::store::Proof;
 
 const WORKER: &str = "127.0.0.1:6000";
 const NAMED: &str = "worker-reverse:6000";
@@ -160,4 +162,44 @@ fn a_plain_worker_that_is_gone_gives_its_task_back_also_after_its_slot_was_freed
     grid.plain_worker("127.0.0.1:6001", &["reverse"]);
     grid.advance(Duration::from_secs(60));
     assert_eq!(grid.tasks("127.0.0.1:6001").len(), 1);
+}
+
+/// Each result carried all plain workers of its host: with ten thousand registered there, which anybody can do, 175 kB
+/// for a result of 60 bytes, of which tens of thousands may wait for the disk.
+#[test]
+fn results_that_wait_share_what_is_known_of_their_host() {
+    let mut grid = Grid::new();
+    for port in 0..100 {
+        grid.register_quietly(
+            json!({"address": format!("127.0.0.1:{}", 7000 + port), "types": ["reverse"], "capacity": 1}),
+        );
+    }
+    grid.plain_worker(WORKER, &["reverse"]);
+    grid.disk_is_full = true;
+    let many = format!("[{}]", vec![result(1).to_string(); 10].join(","));
+    grid.send_bytes("127.0.0.1:4444", many.as_bytes());
+    let batch = grid.refused.iter().max_by_key(|batch| batch.finishes.len()).unwrap();
+    let lists: Vec<_> = batch.finishes.iter().map(|finish| &finish.proof).collect();
+    assert_eq!(lists.len(), 10);
+    for list in lists {
+        let (Proof::Sender(list), Proof::Sender(first)) = (list, &batch.finishes[0].proof) else { panic!("no lease") };
+        assert_eq!(list.len(), 101);
+        assert!(Arc::ptr_eq(list, first));
+    }
+}
+
+/// Another host's list is another one, and it follows who comes, moves and leaves.
+#[test]
+fn a_result_counts_from_where_its_worker_lives_now() {
+    let mut grid = Grid::new();
+    grid.dns = vec![(NAMED.to_owned(), Some(RESOLVED.parse().unwrap()))];
+    grid.plain_worker(NAMED, &["reverse"]);
+    grid.plain_worker("172.18.0.9:6000", &["upper"]);
+    let id = grid.post("a");
+    assert_eq!(grid.ask("172.18.0.9:4444", result(id))["code"], "LEASE_REQUIRED");
+    grid.dns = vec![(NAMED.to_owned(), Some("172.18.0.7:6000".parse().unwrap()))];
+    grid.advance(Duration::from_secs(6));
+    grid.send("172.18.0.7:4444", result(id));
+    grid.advance(Duration::from_secs(2));
+    assert_eq!(grid.status_of(id), "done");
 }

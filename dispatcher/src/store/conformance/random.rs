@@ -147,7 +147,7 @@ impl Pair {
                 let Some(attempt) = self.pick(attempt) else { return };
                 let proof = match attempt.lease {
                     Some(lease) if !plain => Proof::Lease(lease),
-                    _ => Proof::Sender(vec![attempt.worker]),
+                    _ => Proof::Sender([attempt.worker].into()),
                 };
                 let retry = retry.map(Duration::from_millis);
                 let end = match success {
