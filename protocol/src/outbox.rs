@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rand_core::RngCore;
 
-use crate::{Timers, Timestamp, Transmit};
+use crate::{Timers, Timestamp, Transmit, is_near};
 
 /// The first re-send where nothing is known of the path, on loopback and private networks.
 const FIRST_NEAR: Duration = Duration::from_millis(200);
@@ -225,15 +225,6 @@ impl RoundTrip {
             None => FIRST_FAR,
         };
         interval.max(self.suspected)
-    }
-}
-
-/// Whether an address is on this machine or on a private network.
-pub fn is_near(ip: IpAddr) -> bool {
-    // A socket for both families sees IPv4 as a part of IPv6.
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
 }
 

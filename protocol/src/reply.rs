@@ -6,8 +6,7 @@ use std::net::SocketAddr;
 use serde::Serialize;
 
 use crate::limits::{AMPLIFICATION_MAX, DOUBLED_REPLY_MAX};
-use crate::outbox::is_near;
-use crate::{ErrorCode, ErrorReply, RequestId, Transmit};
+use crate::{ErrorCode, ErrorReply, RequestId, Transmit, is_near};
 
 /// Where an answer goes and which form it takes. Two are equal if they answer the same request, however long
 /// its copies were.

@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 
 use rand_core::RngCore;
 use taskgrid_protocol::body::{Lookup, LookupReply, Since};
-use taskgrid_protocol::outbox::{Patience, is_near};
+use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::reply::pad;
-use taskgrid_protocol::{Body, ErrorCode, Json, Message, RequestId, TaskType, Timestamp};
+use taskgrid_protocol::{Body, ErrorCode, Json, Message, RequestId, TaskType, Timestamp, is_near};
 
 use super::limits::{FAR_QUESTION_BYTES, FEED_CALM, FEED_HUNGRY, NAMESERVICE_SILENCE, QUESTIONS_MAX};
 use super::roster::{Registered, WorkerKey};
