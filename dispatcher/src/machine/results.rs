@@ -8,7 +8,7 @@ use taskgrid_protocol::body::{
     Failure, HeartbeatReply, RejectReason, ResultReturn, TaskAck, TaskHeartbeat, TaskReject,
 };
 use taskgrid_protocol::error::{TaskError, task_code};
-use taskgrid_protocol::limits::{ERROR_CODE_MAX, ERROR_MESSAGE_MAX, VALUE_MAX};
+use taskgrid_protocol::limits::VALUE_MAX;
 use taskgrid_protocol::{Beside, Body, ErrorCode, Lease, Message, ReplyTo, Resolved, TaskId, Timestamp};
 
 use super::limits::{BUSY_PAUSE, DRAINING_PAUSE, LOOK_AGAIN_AFTER, PARKED_MAX};
@@ -204,16 +204,5 @@ impl Machine {
 }
 
 fn failure(error: Failure, retry: Option<Duration>) -> End {
-    let mut error = error.into_task_error();
-    truncate(&mut error.code, ERROR_CODE_MAX);
-    truncate(&mut error.message, ERROR_MESSAGE_MAX);
-    End::Failure { error, retry }
-}
-
-/// Cuts a text to at most `max` bytes, between characters.
-fn truncate(text: &mut String, max: usize) {
-    if text.len() > max {
-        let end = (0..=max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
-    }
+    End::Failure { error: error.cut().into_task_error(), retry }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Span, Status};
 use crate::error::{TaskError, task_code};
 use crate::json::present;
+use crate::limits::{ERROR_CODE_MAX, ERROR_MESSAGE_MAX};
 use crate::{Json, Lease, TaskId, TaskType, WallTime};
 
 /// The `data` of TASK: exactly these fields, since plain workers build their task from them and choke on
@@ -182,9 +183,25 @@ impl Failure {
         Self { retry: false, ..Self::passing(code, message) }
     }
 
+    /// The same with code and message cut to the lengths that are kept.
+    #[must_use]
+    pub fn cut(mut self) -> Self {
+        truncate(&mut self.code, ERROR_CODE_MAX);
+        truncate(&mut self.message, ERROR_MESSAGE_MAX);
+        self
+    }
+
     /// What is kept of it.
     pub fn into_task_error(self) -> TaskError {
         TaskError { code: self.code, message: self.message }
+    }
+}
+
+/// Cuts a text to at most `max` bytes, between characters.
+fn truncate(text: &mut String, max: usize) {
+    if text.len() > max {
+        let end = (0..=max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
     }
 }
 

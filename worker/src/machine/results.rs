@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use taskgrid_protocol::body::ResultReturn;
-use taskgrid_protocol::limits::{ANSWER_DEADLINE, ERROR_CODE_MAX, ERROR_MESSAGE_MAX};
+use taskgrid_protocol::limits::ANSWER_DEADLINE;
 use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::{Body, ErrorCode, Json, Message, TaskId, Timestamp, Transmit};
 
@@ -115,18 +115,6 @@ impl Machine {
 fn returned(task_id: TaskId, outcome: Outcome) -> ResultReturn {
     match outcome {
         Ok(result) => ResultReturn { task_id, result: Some(result), error: None },
-        Err(mut failure) => {
-            truncate(&mut failure.code, ERROR_CODE_MAX);
-            truncate(&mut failure.message, ERROR_MESSAGE_MAX);
-            ResultReturn { task_id, result: None, error: Some(failure) }
-        }
-    }
-}
-
-/// Cuts a text to at most `max` bytes, between characters.
-fn truncate(text: &mut String, max: usize) {
-    if text.len() > max {
-        let end = (0..=max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
+        Err(failure) => ResultReturn { task_id, result: None, error: Some(failure.cut()) },
     }
 }
