@@ -15,8 +15,9 @@ pub(super) const WAITING_INSERTS_MAX: usize = 4 * BATCH_ENTRIES_MAX;
 /// Payload bytes of the same.
 pub(super) const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Cancels, retries and results that wait for a transaction, of each kind. Results are shed last (R34), so
-/// theirs is far above what running attempts can bring.
+/// Cancels, retries and results that wait for a transaction, of each kind. Results are shed last (R34), so theirs is
+/// sixteen full transactions. A million attempts that end at once bring more: leasing workers send theirs again (R21),
+/// while the task of a plain worker waits for the end of its attempt.
 pub(super) const WAITING_ORDERS_MAX: usize = 4_096;
 /// See [`WAITING_ORDERS_MAX`].
 pub(super) const WAITING_FINISHES_MAX: usize = 65_536;
