@@ -155,7 +155,7 @@ impl Machine {
             }
             RejectReason::Draining => self.note_draining(now, worker),
             RejectReason::UnknownType => {
-                let changes = self.roster.refuse_types(now, &address, std::slice::from_ref(&task_type));
+                let changes = self.roster.withdraw_types(now, &address, std::slice::from_ref(&task_type));
                 self.apply(now, changes);
             }
             _ => {}

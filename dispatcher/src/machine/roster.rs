@@ -309,15 +309,15 @@ impl Roster {
 
     /// The name service says that an address no longer serves these types.
     pub(super) fn unregister(&mut self, now: Timestamp, address: &str, types: &[TaskType]) -> Registered {
-        let changes = self.refuse_types(now, address, types);
+        let changes = self.withdraw_types(now, address, types);
         if let Some(worker) = self.at(address).and_then(|key| self.workers.get_mut(&key)) {
             worker.listed &= worker.is_registered();
         }
         changes
     }
 
-    /// The worker does not take these types. It is alive all the same.
-    pub(super) fn refuse_types(&mut self, now: Timestamp, address: &str, types: &[TaskType]) -> Registered {
+    /// A worker serves these types no longer, as it has said itself or the name service. It may be alive all the same.
+    pub(super) fn withdraw_types(&mut self, now: Timestamp, address: &str, types: &[TaskType]) -> Registered {
         let mut changes = Registered::default();
         let Some(key) = self.at(address) else { return changes };
         let Some(worker) = self.workers.get_mut(&key) else { return changes };
