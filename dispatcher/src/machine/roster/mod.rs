@@ -1,17 +1,19 @@
-//! The workers: who serves what, and who has a free slot.
+//! The workers: who serves what, as the name service tells, and as they say themselves.
+
+mod former;
+mod hosts;
+mod slots;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use taskgrid_protocol::body::WorkerEntry;
 use taskgrid_protocol::limits::{CAPACITY_MAX, PLAIN_WORKER_DATAGRAM_MAX, RECEIVE_BUFFER};
 use taskgrid_protocol::{Instance, TaskType, Timers, Timestamp};
 
-use super::limits::{
-    DENIED_FOR, DEPARTED_MAX, FORMER_MAX, REPLACED_FOR, REPORT_VALID_FOR, UNCONFIRMED_FOR, WORKERS_MAX,
-};
+use super::limits::{DENIED_FOR, REPLACED_FOR, UNCONFIRMED_FOR, WORKERS_MAX};
+use former::Former;
 
 /// Names a worker process for as long as this dispatcher runs. A new process at an old address has a new
 /// key.
@@ -71,21 +73,6 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// How many more tasks it may be given: the smaller of its own count and ours.
-    fn available(&self, now: Timestamp) -> u32 {
-        if self.types.is_empty() || now < self.busy_until {
-            return 0;
-        }
-        let held = if now < self.held_until { self.held } else { 0 };
-        self.capacity.saturating_sub(self.used).saturating_sub(held)
-    }
-
-    /// When its pause, or its word on its slots, ends: with either it may become available.
-    fn wakes_at(&self, now: Timestamp) -> Option<Timestamp> {
-        let held_until = (self.held > 0).then_some(self.held_until);
-        [Some(self.busy_until), held_until].into_iter().flatten().filter(|at| now < *at).min()
-    }
-
     /// Whether it serves any type.
     pub(super) fn is_registered(&self) -> bool {
         !self.types.is_empty()
@@ -113,9 +100,7 @@ pub(super) struct Roster {
     free: BTreeSet<WorkerKey>,
     /// When the others may be again, as far as that is only a matter of time.
     alarms: Timers<WorkerKey>,
-    /// Processes whose address is another one's, as that one or the name service has said, and until when that stands
-    /// against those that still say otherwise.
-    former: BTreeMap<(Arc<str>, Instance), Timestamp>,
+    former: Former,
     /// Plain workers that are no longer registered, the last one in front: a task that went to one may still
     /// come back from its host (R15).
     departed: VecDeque<(Arc<str>, IpAddr)>,
@@ -130,41 +115,6 @@ impl Roster {
         self.workers.get(&key)
     }
 
-    /// Where a worker lives. Says whether that is news.
-    pub(super) fn set_host(&mut self, key: WorkerKey, host: IpAddr) -> bool {
-        let Some(worker) = self.workers.get_mut(&key) else { return false };
-        let moved = worker.host.replace(host) != Some(host);
-        if moved && worker.kind == Kind::Plain {
-            self.by_host = None;
-        }
-        moved
-    }
-
-    /// A plain worker has left that lived there.
-    pub(super) fn note_departed(&mut self, address: Arc<str>, host: IpAddr) {
-        if self.departed.iter().any(|known| *known == (address.clone(), host)) {
-            return;
-        }
-        self.departed.retain(|(known, _)| *known != address);
-        self.departed.truncate(DEPARTED_MAX - 1);
-        self.departed.push_front((address, host));
-        self.by_host = None;
-    }
-
-    /// The plain workers that live on this host, or did.
-    pub(super) fn plain_workers_on(&mut self, host: IpAddr) -> Arc<[Arc<str>]> {
-        let by_host = self.by_host.get_or_insert_with(|| {
-            let plain = self.workers.values().filter(|worker| worker.kind == Kind::Plain);
-            let present = plain.filter_map(|worker| Some((worker.address.clone(), worker.host?)));
-            let mut lists: BTreeMap<IpAddr, Vec<Arc<str>>> = BTreeMap::new();
-            for (address, host) in present.chain(self.departed.iter().cloned()) {
-                lists.entry(host).or_default().push(address);
-            }
-            lists.into_iter().map(|(host, addresses)| (host, addresses.into())).collect()
-        });
-        by_host.get(&host).cloned().unwrap_or_default()
-    }
-
     /// The process that serves an address now.
     pub(super) fn at(&self, address: &str) -> Option<WorkerKey> {
         self.by_address.get(address).copied()
@@ -177,15 +127,6 @@ impl Roster {
     /// Workers that the name service knows.
     pub(super) fn registered(&self) -> impl Iterator<Item = &Worker> {
         self.workers.values().filter(|worker| worker.is_registered())
-    }
-
-    pub(super) fn free(&self) -> &BTreeSet<WorkerKey> {
-        &self.free
-    }
-
-    /// How many tasks a worker may be given now.
-    pub(super) fn available(&self, now: Timestamp, key: WorkerKey) -> u32 {
-        self.workers.get(&key).map_or(0, |worker| worker.available(now))
     }
 
     /// The worker at the address of a row that was running when the dispatcher stopped.
@@ -240,8 +181,8 @@ impl Roster {
                 self.add(entry.address.as_str().into(), kind.clone())
             }
         };
-        let paused_until = kind.instance().and_then(|instance| self.former_until(&entry.address, instance));
         let worker = self.workers.get_mut(&key).expect("the key was just found or made");
+        let paused_until = kind.instance().and_then(|process| self.former.until(&worker.address, process));
         let announced = entry.max_datagram.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
         worker.max_datagram = announced.unwrap_or_else(|| usual_datagram(&kind));
         if worker.kind == Kind::Unheard {
@@ -279,32 +220,24 @@ impl Roster {
     }
 
     /// Whether the address of this process was taken by another one a short time ago.
-    pub(super) fn is_former(&self, now: Timestamp, address: &Arc<str>, instance: &Instance) -> bool {
-        self.former_until(address, instance).is_some_and(|until| now < until)
+    pub(super) fn is_former(&self, now: Timestamp, address: &Arc<str>, process: &Instance) -> bool {
+        self.former.until(address, process).is_some_and(|until| now < until)
     }
 
     /// Whether some process that was denied is still the one that the name service lists.
     pub(super) fn awaits_successor(&self, now: Timestamp) -> bool {
-        self.former.iter().any(|((address, instance), until)| {
-            let listed = self.at(address).and_then(|key| self.get(key)).filter(|worker| worker.is_registered());
-            now < *until && listed.is_some_and(|worker| worker.kind.instance() == Some(instance))
+        self.former.iter(now).any(|(address, process)| {
+            let worker = self.at(address).and_then(|key| self.get(key));
+            worker.is_some_and(|worker| worker.is_registered() && worker.kind.instance() == Some(process))
         })
     }
 
-    fn former_until(&self, address: &str, instance: &Instance) -> Option<Timestamp> {
-        self.former.get(&(address.into(), instance.clone())).copied()
-    }
-
     fn note_former(&mut self, key: WorkerKey, until: Timestamp) {
-        let Some(worker) = self.workers.get(&key) else { return };
-        let Some(instance) = worker.kind.instance() else { return };
-        let name = (worker.address.clone(), instance.clone());
-        if self.former.len() >= FORMER_MAX
-            && let Some(first) = self.former.iter().min_by_key(|(_, until)| **until).map(|(name, _)| name.clone())
+        if let Some(worker) = self.workers.get(&key)
+            && let Some(process) = worker.kind.instance()
         {
-            self.former.remove(&first);
+            self.former.note(worker.address.clone(), process.clone(), until);
         }
-        self.former.insert(name, until);
     }
 
     /// The name service says that an address no longer serves these types.
@@ -365,76 +298,6 @@ impl Roster {
                 self.unregister_all(now, key)
             })
             .collect()
-    }
-
-    /// A slot is taken by an attempt or a claim.
-    pub(super) fn take_slot(&mut self, now: Timestamp, key: WorkerKey) {
-        if let Some(worker) = self.workers.get_mut(&key) {
-            worker.used += 1;
-            self.refresh(now, key);
-        }
-    }
-
-    /// A slot is free again.
-    pub(super) fn free_slot(&mut self, now: Timestamp, key: WorkerKey) {
-        if let Some(worker) = self.workers.get_mut(&key) {
-            assert!(worker.used > 0, "a slot was freed that nobody had taken");
-            worker.used -= 1;
-            self.refresh(now, key);
-        }
-    }
-
-    /// The worker said how many more tasks it can take.
-    pub(super) fn report_free(&mut self, now: Timestamp, key: WorkerKey, free: u32) {
-        let Some(worker) = self.workers.get_mut(&key) else { return };
-        let ours = worker.capacity.saturating_sub(worker.used);
-        worker.held = ours.saturating_sub(free);
-        worker.held_until = now + REPORT_VALID_FOR;
-        self.refresh(now, key);
-    }
-
-    /// The worker could not take a task: it is left alone for at least so long.
-    pub(super) fn report_busy(&mut self, now: Timestamp, key: WorkerKey, pause: Duration) {
-        if let Some(worker) = self.workers.get_mut(&key) {
-            worker.busy_until = worker.busy_until.max(now + pause);
-            self.refresh(now, key);
-        }
-    }
-
-    /// When the next pause ends.
-    pub(super) fn next_alarm(&self) -> Option<Timestamp> {
-        self.alarms.next()
-    }
-
-    /// Workers whose pause has ended may be given tasks again.
-    pub(super) fn handle_alarms(&mut self, now: Timestamp) {
-        while let Some(key) = self.alarms.pop_due(now) {
-            self.refresh(now, key);
-        }
-    }
-
-    /// Brings `free` and `alarms` in line with the worker, and forgets one that is of no use any more.
-    fn refresh(&mut self, now: Timestamp, key: WorkerKey) {
-        let Some(worker) = self.workers.get(&key) else { return };
-        if worker.available(now) > 0 {
-            self.free.insert(key);
-        } else {
-            self.free.remove(&key);
-        }
-        let is_idle = worker.is_registered() && !self.free.contains(&key);
-        match worker.wakes_at(now).filter(|_| is_idle) {
-            Some(at) => self.alarms.set(key, at),
-            None => self.alarms.cancel(&key),
-        }
-        if worker.used == 0 && !worker.is_registered() {
-            if self.by_address.get(&worker.address) == Some(&key) {
-                self.by_address.remove(&worker.address);
-            }
-            let gone = self.workers.remove(&key);
-            if let Some(Worker { kind: Kind::Plain, address, host: Some(host), .. }) = gone {
-                self.note_departed(address, host);
-            }
-        }
     }
 }
 
