@@ -38,14 +38,22 @@ impl Machine {
         for task in tasks {
             self.release_slot(now, task);
             self.attempts.move_to(task, successor);
-            let Some(attempt) = self.attempts.get_mut(task).filter(|attempt| !attempt.ending) else { continue };
-            attempt.replaced = true;
+            let Some(attempt) = self.attempts.get(task).filter(|attempt| !attempt.ending) else { continue };
             if attempt.stage == Stage::Unsent && !attempt.recovered {
-                self.send_task(now, task);
+                self.release(task);
                 continue;
             }
-            attempt.lease_until = attempt.lease_until.min(now + REPLACED_SILENCE);
+            self.doubt(now, task);
             self.revoke(now, task);
+            self.set_attempt_alarm(now, task);
+        }
+    }
+
+    /// Another process is at the address of the one that has this attempt. It ends soon, unless that one is heard.
+    fn doubt(&mut self, now: Timestamp, task: TaskId) {
+        if let Some(attempt) = self.attempts.get_mut(task).filter(|attempt| !attempt.ending) {
+            attempt.replaced = true;
+            attempt.lease_until = attempt.lease_until.min(now + REPLACED_SILENCE);
             self.set_attempt_alarm(now, task);
         }
     }
@@ -55,13 +63,11 @@ impl Machine {
         let Some(process) = self.roster.get(worker).and_then(|worker| worker.kind.instance().cloned()) else { return };
         let tasks: Vec<TaskId> = self.attempts.at(worker).collect();
         for task in tasks {
-            let Some(attempt) = self.attempts.get_mut(task).filter(|attempt| attempt.recovered) else { continue };
+            let Some(attempt) = self.attempts.get(task).filter(|attempt| attempt.recovered) else { continue };
             if attempt.was_given_to(&process) != Some(false) {
                 self.confirm(now, task, process.clone());
             } else {
-                attempt.replaced = true;
-                attempt.lease_until = attempt.lease_until.min(now + REPLACED_SILENCE);
-                self.set_attempt_alarm(now, task);
+                self.doubt(now, task);
             }
         }
     }
@@ -82,7 +88,7 @@ impl Machine {
     /// acknowledged it, it may live somewhere else and be heard yet. If it never has, it is not waited for:
     /// where a worker was started anew, its tasks go on at once.
     pub(super) fn handle_denied(&mut self, now: Timestamp, task: TaskId, process: Option<Instance>) {
-        let Some(attempt) = self.attempts.get_mut(task) else { return };
+        let Some(attempt) = self.attempts.get(task) else { return };
         if let Some(process) = process {
             if attempt.instance.as_ref() == Some(&process) {
                 // The answer to a copy from before that was known.
@@ -96,14 +102,14 @@ impl Machine {
             }
         }
         self.outbox.answered(now, &Sending::Revoke(task));
-        let (worker, known) = (attempt.worker, attempt.replaced);
-        attempt.replaced = true;
-        if !matches!(attempt.stage, Stage::Acknowledged(_)) {
-            self.handle_lease_lost(task);
-        }
-        if !known {
+        let (worker, may_be_heard) = (attempt.worker, matches!(attempt.stage, Stage::Acknowledged(_)));
+        if !attempt.replaced {
+            self.doubt(now, task);
             self.roster.deny(now, worker);
             self.look_up_again(now, worker);
+        }
+        if !may_be_heard {
+            self.handle_lease_lost(task);
         }
     }
 
