@@ -244,14 +244,27 @@ fn a_backlog_is_not_spent_on_a_process_that_is_denied() {
         grid.post(&number.to_string());
     }
     let mut denied = 0;
-    for _ in 0..1_000 {
+    for _ in 0..1_080 {
         denied += deny_all(&mut grid, WORKER, "new");
         grid.advance(Duration::from_millis(10));
     }
     assert_eq!(denied, 1);
     grid.register_quietly(process("new"));
-    grid.advance(Duration::from_secs(1));
+    grid.advance(Duration::from_millis(510));
     assert_eq!(grid.task(WORKER)["instance"], "new", "as soon as the name service has heard of it");
+}
+
+/// The same while the name service is silent.
+#[test]
+fn a_denied_process_is_left_alone_also_without_the_name_service() {
+    let mut grid = Grid::new();
+    grid.register(process("old"));
+    grid.post("x");
+    grid.nameservice_up = false;
+    assert_eq!(deny_all(&mut grid, WORKER, "new"), 1);
+    grid.advance(Duration::from_secs(10));
+    assert!(grid.take(WORKER).is_empty());
+    assert_eq!(outcomes(&mut grid, 1), ["worker_lost"]);
 }
 
 /// Answers each TASK in the name of another process, and says how many there were.
