@@ -22,7 +22,7 @@ pub const LOSSES_MAX: u64 = 8;
 const STEPS_MAX: u64 = 40;
 
 /// The farthest operation at which the power goes; most lives have about as many.
-const REACH: u64 = 120;
+const REACH: u64 = 200;
 
 /// What is worth counting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,13 +33,15 @@ pub struct Tally {
     pub losses: u64,
     /// Those of them that came during an operation; the others, between two batches.
     pub losses_amid: u64,
+    /// Tables whose disk was to fail at a certain operation.
+    pub points: u64,
     /// Operations of the disk that failed.
     pub failures: u64,
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { steps, losses, losses_amid, failures } = self;
+        let Self { steps, losses, losses_amid, failures, points } = self;
         write!(
             f,
             "{steps} steps, {losses} losses of power ({losses_amid} amid an operation), {failures} failed operations"
@@ -52,6 +54,7 @@ impl AddAssign<&Self> for Tally {
         self.steps += other.steps;
         self.losses += other.losses;
         self.losses_amid += other.losses_amid;
+        self.points += other.points;
         self.failures += other.failures;
     }
 }
@@ -63,18 +66,9 @@ pub fn lose_power(seed: u64, habit: Habit) -> Result<Tally, String> {
     let mut rig = Rig::new(seed, habit)?;
     while tally.losses < LOSSES_MAX {
         live(&mut rig, dice, &mut tally)?;
-        loop {
-            count_loss(&rig, &mut tally);
-            rig.drive.lose_power(dice);
-            if dice.chance(0.2) {
-                // Again, while it starts.
-                fail_in(&rig, dice.range(1, 8), Trouble::PowerLoss, false);
-            }
-            if rig.start()? {
-                break;
-            }
-        }
-        rig.drive.set_fault(None);
+        count_loss(&rig, &mut tally);
+        rig.drive.lose_power(dice);
+        rig.start()?;
     }
     Ok(tally)
 }
@@ -151,7 +145,7 @@ pub fn fail_each_operation(seed: u64, steps: u64) -> Result<Tally, String> {
 /// its next start, whether the power goes in between or some time later.
 pub fn fail_disk(seed: u64, steps: u64, at: u64, trouble: Trouble, lasts: bool) -> Result<Tally, String> {
     let dice = &mut Dice::new(seed ^ at);
-    let mut tally = Tally::default();
+    let mut tally = Tally { points: 1, ..Tally::default() };
     let mut rig = Rig::new(seed, Habit::Honest)?;
     fail_in(&rig, at, trouble, lasts);
     for _ in 0..steps {
@@ -195,7 +189,7 @@ pub fn fail_disk(seed: u64, steps: u64, at: u64, trouble: Trouble, lasts: bool) 
 /// say so, and go on with it once there is space.
 pub fn fill_disk(seed: u64, steps: u64, at: u64, lasts: bool) -> Result<Tally, String> {
     let dice = &mut Dice::new(seed ^ at);
-    let mut tally = Tally::default();
+    let mut tally = Tally { points: 1, ..Tally::default() };
     let mut rig = Rig::new(seed, Habit::Honest)?;
     fail_in(&rig, at, Trouble::Full, lasts);
     for _ in 0..steps {

@@ -1,5 +1,6 @@
 //! A store on a drive, beside models that took the same batches.
 
+use rusqlite::Connection;
 use taskgrid_dispatcher::store::{
     Answer, Batch, Inserted, MemoryStore, Opened, Outcomes, Query, SqliteStore, Store, StoreError,
 };
@@ -16,6 +17,8 @@ pub(super) struct Rig {
     pub(super) drive: Drive,
     pub(super) work: Work,
     pub(super) store: Option<SqliteStore>,
+    /// Another program in the middle of a transaction.
+    reader: Option<Connection>,
     /// The disk has failed under the last process.
     pub(super) is_suspect: bool,
     /// What may be in the store: one, or two after a batch whose outcome is unknown. More only where they differ in
@@ -41,7 +44,7 @@ impl Rig {
     /// An empty drive.
     pub(super) fn unborn(seed: u64, habit: Habit) -> Self {
         let models = vec![MemoryStore::default()];
-        Self { drive: Drive::new(habit), work: Work::new(seed), store: None, is_suspect: false, models }
+        Self { drive: Drive::new(habit), work: Work::new(seed), store: None, reader: None, is_suspect: false, models }
     }
 
     /// Does what comes next. An error is a broken promise.
@@ -50,8 +53,20 @@ impl Rig {
             Step::Checkpoint { truncate } => {
                 Ok(self.store().checkpoint(truncate).map_or_else(Done::Failed, |_| Done::Well))
             }
+            Step::Reader => {
+                self.reader = if self.reader.is_some() { None } else { Some(self.read()?) };
+                Ok(Done::Well)
+            }
             Step::Apply(now, batch) => self.apply(now, &batch),
         }
+    }
+
+    fn read(&self) -> Result<Connection, String> {
+        let begin = |reader: Connection| {
+            reader.execute_batch("BEGIN; SELECT count(*) FROM tasks;")?;
+            Ok(reader)
+        };
+        Connection::open(self.drive.database()).and_then(begin).map_err(|error| format!("a reader: {error}"))
     }
 
     pub(super) fn apply(&mut self, now: WallTime, batch: &Batch) -> Result<Done, String> {
@@ -91,7 +106,7 @@ impl Rig {
     /// The process starts, as the daemon does: it looks at the file, opens it, and finds what must be there. `Ok(false)`: the power went
     /// again meanwhile.
     pub(super) fn start(&mut self) -> Result<bool, String> {
-        self.store = None;
+        (self.store, self.reader) = (None, None);
         let opened = self.open();
         if !self.drive.is_on() {
             self.store = None;

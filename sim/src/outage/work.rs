@@ -25,7 +25,11 @@ const ATTEMPTS_MAX: usize = 12;
 #[derive(Clone, Debug)]
 pub(super) enum Step {
     Apply(WallTime, Box<Batch>),
-    Checkpoint { truncate: bool },
+    Checkpoint {
+        truncate: bool,
+    },
+    /// Another program begins to read, or ends: meanwhile a checkpoint copies only a part.
+    Reader,
 }
 
 pub(super) struct Work {
@@ -47,6 +51,7 @@ impl Work {
         match self.dice.range(0, 100) {
             0..10 => Step::Checkpoint { truncate: false },
             10..15 => Step::Checkpoint { truncate: true },
+            15..25 => Step::Reader,
             _ => Step::Apply(self.tick(), Box::new(self.batch())),
         }
     }

@@ -36,12 +36,13 @@ impl SqliteStore {
     /// It uses the writer's connection, so that no batch can be added while it copies, and the log does start
     /// again; a batch waits for it.
     pub fn checkpoint(&self, truncate: bool) -> Result<Wal, StoreError> {
-        let connection = self.writer.get()?;
         let mode = if truncate { "PRAGMA wal_checkpoint(TRUNCATE)" } else { "PRAGMA wal_checkpoint(PASSIVE)" };
-        connection.busy_timeout(TRUNCATE_PATIENCE)?;
-        let pages = connection.query_row(mode, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
-        connection.busy_timeout(WRITER_PATIENCE)?;
-        let (logged, copied) = pages?;
+        let (logged, copied) = self.write(|connection| {
+            connection.busy_timeout(TRUNCATE_PATIENCE)?;
+            let pages = connection.query_row(mode, [], |row| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)));
+            connection.busy_timeout(WRITER_PATIENCE)?;
+            Ok(pages?)
+        })?;
         let file = std::fs::metadata(beside(&self.path, "-wal"));
         Ok(Wal { bytes: file.map_or(0, |file| file.len()), left: logged.saturating_sub(copied).max(0).unsigned_abs() })
     }
@@ -53,13 +54,14 @@ impl SqliteStore {
     /// tries again, and after a loss of power the log ends there, whatever was stored behind it. Copied, it is
     /// written anew. A loss of power amid this can still do harm, but nothing that follows is built on the gap.
     pub fn begin_new_log(&self) -> Result<(), StoreError> {
-        let connection = self.writer.get()?;
-        let is_read: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        if is_read {
-            return Err(StoreError::Busy("its log cannot be emptied while another program reads it".to_owned()));
-        }
-        // SQLite writes it though it is there already: a commit, and with its sync the old log is gone for good.
-        Ok(connection.pragma_update(None, "application_id", APPLICATION_ID)?)
+        self.write(|connection| {
+            let is_read: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            if is_read {
+                return Err(StoreError::Busy("its log cannot be emptied while another program reads it".to_owned()));
+            }
+            // SQLite writes it though it is there already: a commit, and with its sync the old log is gone for good.
+            Ok(connection.pragma_update(None, "application_id", APPLICATION_ID)?)
+        })
     }
 
     /// Looks through the whole file for damage, on a reader. For large files, where

@@ -27,7 +27,8 @@ use std::time::Duration;
 
 use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::TransactionBehavior;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, TransactionBehavior};
 use taskgrid_protocol::{TaskType, WallTime};
 use taskgrid_runtime::Clock;
 
@@ -68,21 +69,25 @@ struct Known {
 impl Store for SqliteStore {
     fn open(&mut self, now: WallTime) -> Result<Opened, StoreError> {
         let mut known = self.known();
-        let mut connection = self.writer.get()?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let (opened, learnt) = opening::open(&transaction, now)?;
-        transaction.commit()?;
+        let (opened, learnt) = self.write(|connection| {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = opening::open(&transaction, now)?;
+            transaction.commit()?;
+            Ok(done)
+        })?;
         *known = learnt;
         Ok(opened)
     }
 
     fn apply(&mut self, now: WallTime, batch: &Batch) -> Result<Outcomes, StoreError> {
         let mut known = self.known();
-        let mut connection = self.writer.get()?;
-        // Dropping the transaction rolls it back, whatever SQLite has undone by itself before.
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let (outcomes, learnt) = batch::apply(&transaction, now, known.clone(), batch)?;
-        transaction.commit()?;
+        let (outcomes, learnt) = self.write(|connection| {
+            // Dropping the transaction rolls it back, whatever SQLite has undone by itself before.
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let done = batch::apply(&transaction, now, known.clone(), batch)?;
+            transaction.commit()?;
+            Ok(done)
+        })?;
         *known = learnt;
         Ok(outcomes)
     }
@@ -101,6 +106,17 @@ impl SqliteStore {
         let answer = reads::answer(&mut connection, query);
         connection.progress_handler(0, None::<fn() -> bool>)?;
         answer
+    }
+
+    /// Does something with the one connection that writes.
+    fn write<T>(&self, work: impl FnOnce(&mut Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let mut connection = self.writer.get()?;
+        let done = work(&mut connection);
+        if let Err(StoreError::Unavailable(_)) = done {
+            // What it takes for copied into the file may not be there, so closing must not remove the log.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        }
+        done
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
