@@ -44,7 +44,7 @@ impl fmt::Display for Tally {
         let Self { steps, losses, losses_amid, failures, points } = self;
         write!(
             f,
-            "{steps} steps, {losses} losses of power ({losses_amid} amid an operation), {failures} failed operations"
+            "{steps} steps, {losses} losses of power ({losses_amid} amid an operation), {failures} failed operations at {points} points"
         )
     }
 }
