@@ -9,6 +9,7 @@ use super::{Order, Outcome};
 use crate::grid::{Program, Setup};
 use crate::history;
 use crate::load;
+use crate::process::eventually;
 use crate::scene::{Report, Scene};
 
 /// What is injected, and what the dispatcher is to do then.
@@ -123,8 +124,11 @@ fn inject(scene: &mut Scene, dir: &Path, fault: Fault, number: usize) -> Moment 
         _ => Moment::Service,
     };
     if scene.grid.is_running(Program::Dispatcher) {
-        let accepted = (0..50).any(|n| post(scene, &format!("{name}-again-{n}")));
-        assert!(accepted, "{name}: no post was accepted after one call had failed");
+        // A refusal for want of space comes at once, and stands for half a second.
+        let mut tries = 0..;
+        eventually(&format!("{name}: a post is accepted after one call has failed"), || {
+            post(scene, &format!("{name}-again-{}", tries.next()?)).then_some(())
+        });
         scene.grid.kill(Program::Dispatcher);
     } else {
         ended(scene, fault, &name);
