@@ -7,10 +7,10 @@ use taskgrid_protocol::body::Failure;
 use taskgrid_protocol::error::task_code;
 use taskgrid_protocol::limits::CAPACITY_MAX;
 use taskgrid_runtime::Names;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::handlers::{Handler, Serving, Stop};
+use crate::handlers::{Handler, Run, Serving};
 use crate::machine::{Effect, Event, Exit, Note, RunKey, Task};
 
 /// Dropping it stops all handlers.
@@ -20,7 +20,7 @@ pub(super) struct Hands {
     names: Names,
     tasks: JoinSet<()>,
     /// How to stop what runs. Those that have ended are swept out from time to time.
-    stops: BTreeMap<RunKey, oneshot::Sender<()>>,
+    stops: BTreeMap<RunKey, watch::Sender<bool>>,
 }
 
 impl Hands {
@@ -34,7 +34,7 @@ impl Hands {
             Effect::Stop(run) => {
                 if let Some(stop) = self.stops.remove(&run) {
                     // It may have ended just now.
-                    let _ = stop.send(());
+                    let _ = stop.send(true);
                 }
             }
             Effect::Resolve(name) => {
@@ -54,9 +54,9 @@ impl Hands {
         let handler = self.serving.borrow().get(&task.task_type).cloned();
         let outcome = match handler {
             Some(Handler::Long(handler)) => {
-                let (sender, stop) = Stop::new();
-                self.remember(run, sender);
-                let (running, events) = (handler.run(task, stop), self.events.clone());
+                let (given, line) = Run::new(task);
+                self.remember(run, line.stop);
+                let (running, events) = (handler.run(given), self.events.clone());
                 self.spawn(async move {
                     let outcome = running.await;
                     report(&events, Event::Ended(run, outcome)).await;
@@ -73,7 +73,7 @@ impl Hands {
         }
     }
 
-    fn remember(&mut self, run: RunKey, stop: oneshot::Sender<()>) {
+    fn remember(&mut self, run: RunKey, stop: watch::Sender<bool>) {
         // The machine has at most `CAPACITY_MAX` running, so at least half of so many have ended.
         if self.stops.len() >= 2 * CAPACITY_MAX as usize {
             self.stops.retain(|_, stop| !stop.is_closed());

@@ -21,9 +21,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use taskgrid_protocol::Json;
-use taskgrid_protocol::body::Failure;
+use taskgrid_protocol::body::{Failure, Progress};
 use taskgrid_protocol::error::task_code;
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use crate::machine::{Outcome, Task};
 
@@ -40,29 +40,49 @@ pub(crate) enum Handler {
 
 /// A handler that takes its time.
 pub(crate) trait LongHandler: fmt::Debug + Send + Sync {
-    /// Runs one task. It ends soon after `stop` asks it to, and when it has ended nothing of it is left.
+    /// Runs one task. It ends soon after it is asked to stop, and when it has ended nothing of it is left.
     /// Dropping the future stops it too.
-    fn run(&self, task: Task, stop: Stop) -> Running;
+    fn run(&self, run: Run) -> Running;
 }
 
 /// A task that is being run.
 pub(crate) type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
-/// Tells a handler that it must stop.
+/// What a handler is given for one run.
 #[derive(Debug)]
-pub(crate) struct Stop(oneshot::Receiver<()>);
+pub(crate) struct Run {
+    pub(crate) task: Task,
+    pub(crate) stop: Stop,
+    /// Takes what the handler tells of its progress. Only the latest counts.
+    pub(crate) progress: watch::Sender<Option<Progress>>,
+}
+
+/// What the worker holds of a run.
+#[derive(Debug)]
+pub(crate) struct Line {
+    /// Asks the handler to stop; dropping it does too.
+    pub(crate) stop: watch::Sender<bool>,
+    /// What the handler told last of its progress.
+    pub(crate) progress: watch::Receiver<Option<Progress>>,
+}
+
+impl Run {
+    pub(crate) fn new(task: Task) -> (Self, Line) {
+        let (stop, stopped) = watch::channel(false);
+        let (progress, told) = watch::channel(None);
+        (Self { task, stop: Stop(stopped), progress }, Line { stop, progress: told })
+    }
+}
+
+/// Tells a handler that it must stop.
+#[derive(Clone, Debug)]
+pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
-    /// A pair that belongs together. Dropping the sender asks to stop too.
-    pub(crate) fn new() -> (oneshot::Sender<()>, Self) {
-        let (sender, receiver) = oneshot::channel();
-        (sender, Self(receiver))
-    }
-
     /// Returns when it is time to stop.
-    async fn requested(self) {
+    async fn requested(&mut self) {
         // An error means that the sender is gone, which asks just as well.
-        let _ = self.0.await;
+        let _ = self.0.wait_for(|stop| *stop).await;
     }
 }
 

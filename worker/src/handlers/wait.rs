@@ -8,19 +8,18 @@ use taskgrid_protocol::limits::SPAN_MAX;
 use tokio::time::timeout;
 
 use super::payload::unusable;
-use super::{LongHandler, Running, Stop, stopped};
-use crate::machine::Task;
+use super::{LongHandler, Run, Running, stopped};
 
 /// Waits for as many seconds as the payload says: a number, or a string that holds one.
 #[derive(Debug)]
 pub(super) struct Wait;
 
 impl LongHandler for Wait {
-    fn run(&self, task: Task, stop: Stop) -> Running {
+    fn run(&self, mut run: Run) -> Running {
         Box::pin(async move {
-            let seconds = seconds(&task.payload)?;
+            let seconds = seconds(&run.task.payload)?;
             let span = Duration::from_secs_f64(seconds);
-            match timeout(span, stop.requested()).await {
+            match timeout(span, run.stop.requested()).await {
                 Err(_) => Ok(Json::string(&said(seconds))),
                 Ok(()) => stopped(),
             }

@@ -20,8 +20,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
-use super::{LongHandler, Running, Stop, stopped};
-use crate::machine::{Outcome, Task};
+use super::{LongHandler, Run, Running, stopped};
+use crate::machine::Outcome;
 use environment::environment;
 use group::Group;
 use output::{Head, Tail};
@@ -68,14 +68,15 @@ impl Program {
 }
 
 impl LongHandler for Program {
-    fn run(&self, task: Task, stop: Stop) -> Running {
+    fn run(&self, run: Run) -> Running {
         let program = self.clone();
-        Box::pin(async move { program.run_one(task, stop).await })
+        Box::pin(async move { program.run_one(run).await })
     }
 }
 
 impl Program {
-    async fn run_one(self, task: Task, stop: Stop) -> Outcome {
+    async fn run_one(self, run: Run) -> Outcome {
+        let Run { task, mut stop, .. } = run;
         let mut command = self.command();
         command
             .env_clear()

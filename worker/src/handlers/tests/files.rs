@@ -11,7 +11,7 @@ use tokio::time::{interval, timeout};
 
 use crate::handlers::directory::find_python;
 use crate::handlers::process::Program;
-use crate::handlers::{LongHandler, Stop};
+use crate::handlers::{LongHandler, Run};
 use crate::machine::{Outcome, Task};
 
 /// Longer than anything here takes on the slowest machine.
@@ -33,8 +33,8 @@ fn shell() -> Program {
 }
 
 async fn run(program: &Program, task: Task) -> Outcome {
-    let (_keep, stop) = Stop::new();
-    timeout(LONG, program.run(task, stop)).await.expect("the handler ends")
+    let (run, _line) = Run::new(task);
+    timeout(LONG, program.run(run)).await.expect("the handler ends")
 }
 
 async fn result(task_type: &str) -> String {
@@ -98,10 +98,10 @@ async fn what_a_handler_leaves_behind_ends_with_it() {
 #[tokio::test]
 async fn a_stopped_handler_is_gone_with_all_that_it_has_started() {
     let dir = tempfile::tempdir().unwrap();
-    let (stop, stopped) = Stop::new();
-    let running = tokio::spawn(shell().run(hang(dir.path()), stopped));
+    let (run, line) = Run::new(hang(dir.path()));
+    let running = tokio::spawn(shell().run(run));
     let (leader, child) = processes(dir.path()).await;
-    stop.send(()).unwrap();
+    line.stop.send(true).unwrap();
     let outcome = timeout(LONG, running).await.expect("the handler ends").unwrap();
     assert!(outcome.is_err());
     assert!(!exists(leader), "it was reaped");
@@ -111,8 +111,8 @@ async fn a_stopped_handler_is_gone_with_all_that_it_has_started() {
 #[tokio::test]
 async fn a_dropped_handler_is_gone_too() {
     let dir = tempfile::tempdir().unwrap();
-    let (_keep, stopped) = Stop::new();
-    let running = tokio::spawn(shell().run(hang(dir.path()), stopped));
+    let (run, _line) = Run::new(hang(dir.path()));
+    let running = tokio::spawn(shell().run(run));
     let (leader, child) = processes(dir.path()).await;
     running.abort();
     gone(leader).await;
