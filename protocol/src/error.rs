@@ -106,6 +106,8 @@ pub mod task_code {
     pub const WORKER_LOST: &str = "WORKER_LOST";
     /// Nothing was heard of an attempt for a whole lease.
     pub const LEASE_LOST: &str = "LEASE_LOST";
+    /// The handler took more memory or processes than its worker allows.
+    pub const LIMIT_EXCEEDED: &str = "LIMIT_EXCEEDED";
     /// The result was longer than the limit.
     pub const RESULT_TOO_LARGE: &str = "RESULT_TOO_LARGE";
     /// The task does not fit into a datagram that its worker can take (R15).

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod durability;
+mod handlers;
 mod load;
 mod processes;
 mod relay;

@@ -13,6 +13,13 @@ use taskgrid_runtime::{StartError, parse_seconds};
 /// larger ones still fit into the memory that comes with a core.
 const SLOTS_PER_CORE: usize = 4;
 
+/// Mebibytes for a handler file unless the operator says otherwise: enough for most, and a few of them at a time
+/// still fit into the memory of a small machine.
+const HANDLER_MEMORY: u32 = 1_024;
+
+/// A Python interpreter that does nothing takes about ten.
+const HANDLER_MEMORY_MIN: u32 = 32;
+
 /// A shorter lease or heartbeat would be mostly heartbeats.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
@@ -51,6 +58,16 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "DIR", env = "TASKGRID_HANDLERS")]
     pub handlers: Option<PathBuf>,
 
+    /// The memory that one handler file may take, with all processes that it starts. What takes more is killed.
+    #[arg(
+        long,
+        value_name = "MIB",
+        default_value_t = HANDLER_MEMORY,
+        value_parser = clap::value_parser!(u32).range(i64::from(HANDLER_MEMORY_MIN)..),
+        env = "TASKGRID_HANDLER_MEMORY"
+    )]
+    pub handler_memory: u32,
+
     /// When asked to stop, let running handlers go on for so many seconds.
     #[arg(
         long,
@@ -80,6 +97,7 @@ impl WorkerArgs {
             types: Vec::new(),
             concurrency: default_concurrency(),
             handlers: None,
+            handler_memory: HANDLER_MEMORY,
             drain_grace: Duration::from_secs(25),
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(5),

@@ -15,9 +15,12 @@ use tokio::task::JoinSet;
 
 pub use args::WorkerArgs;
 
-use crate::handlers::Registry;
+use crate::handlers::{Bounds, Registry, Room};
 use crate::machine::{Config, Event, Exit, Machine};
 use hands::Hands;
+
+/// Processes of one handler at a time. Builds and pipelines have some dozens; a fork bomb has all that there are.
+const PROCESSES_MAX: usize = 256;
 
 /// A worker that has its port and its handlers, and takes tasks once it is run.
 #[derive(Debug)]
@@ -33,7 +36,9 @@ impl Worker {
     /// Takes the port and looks at the handlers.
     pub async fn bind(args: WorkerArgs) -> Result<Self, StartError> {
         args.check()?;
-        let registry = Registry::open(args.handlers.as_deref(), &args.types)?;
+        let bounds = Bounds { memory: u64::from(args.handler_memory) * 1024 * 1024, processes: PROCESSES_MAX };
+        let room = Room { slots: args.concurrency as usize, bounds };
+        let registry = Registry::open(args.handlers.as_deref(), &args.types, room)?;
         let socket = taskgrid_runtime::bind(args.listen)?;
         let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
         let names = Names::default();
@@ -73,7 +78,9 @@ impl Worker {
         // Stopped when this function returns.
         let mut beside = JoinSet::new();
         beside.spawn(drain(shutdown, events.clone()));
-        if self.registry.changes() {
+        if let Some(warden) = self.registry.warden() {
+            warden.adopt_orphans();
+            beside.spawn(warden.watch());
             beside.spawn(watch::watch(self.registry, serving, events.clone()));
         }
         let address = self.config.address.clone();

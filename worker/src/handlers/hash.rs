@@ -20,17 +20,17 @@ pub(super) fn hash(payload: &Json) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use crate::handlers::tests::{refused, run};
+    use crate::handlers::tests::{quick, refused};
 
     use super::hash;
 
     #[test]
     fn is_sha_256_of_the_utf_8_bytes() {
         let abc = "\"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\"";
-        assert_eq!(run(hash, r#""abc""#), abc);
+        assert_eq!(quick(hash, r#""abc""#), abc);
         let empty = "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"";
-        assert_eq!(run(hash, r#""""#), empty);
-        assert_eq!(run(hash, r#""\u0061bc""#), abc, "it is the text that is hashed, not its JSON form");
+        assert_eq!(quick(hash, r#""""#), empty);
+        assert_eq!(quick(hash, r#""\u0061bc""#), abc, "it is the text that is hashed, not its JSON form");
         assert!(refused(hash, "null").contains("takes a string"));
     }
 }

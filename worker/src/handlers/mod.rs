@@ -5,9 +5,11 @@
 
 mod builtin;
 mod directory;
+mod executable;
 mod hash;
 mod payload;
 mod process;
+mod python;
 mod registry;
 mod reverse;
 mod sum;
@@ -19,6 +21,7 @@ mod wait;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use taskgrid_protocol::Json;
 use taskgrid_protocol::body::{Failure, Progress};
@@ -27,7 +30,12 @@ use tokio::sync::watch;
 
 use crate::machine::{Outcome, Task};
 
-pub(crate) use registry::{Registry, Serving};
+pub(crate) use process::Bounds;
+pub(crate) use registry::{Registry, Room, Serving};
+
+/// How long a handler that is asked to stop may take to do so. A worker that drains waits longer than that for
+/// results to be stored.
+const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// What runs the tasks of one type.
 #[derive(Clone, Debug)]

@@ -8,8 +8,11 @@ use std::sync::Arc;
 use taskgrid_protocol::TaskType;
 use taskgrid_runtime::StartError;
 
-use super::directory::{Directory, Scan, Skipped, find_python};
-use super::{Handler, builtin};
+use super::directory::{Directory, Program, Scan, Skipped, find_python};
+use super::executable::Executable;
+use super::process::{Bounds, Warden};
+use super::python::{Pool, Script};
+use super::{Handler, LongHandler, builtin};
 
 /// Served unless `--handlers` names another directory, if there is one.
 const DEFAULT_DIRECTORY: &str = "worker_types";
@@ -17,10 +20,21 @@ const DEFAULT_DIRECTORY: &str = "worker_types";
 /// What is served at a moment, by type.
 pub(crate) type Serving = Arc<BTreeMap<TaskType, Handler>>;
 
+/// What handler files may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// Tasks at a time.
+    pub(crate) slots: usize,
+    /// What the processes of one handler may take.
+    pub(crate) bounds: Bounds,
+}
+
 #[derive(Debug)]
 pub(crate) struct Registry {
     builtin: BTreeMap<TaskType, Handler>,
     directory: Option<Directory>,
+    warden: Warden,
+    pool: Arc<Pool>,
     /// What the directory held when it was looked at last.
     scan: Scan,
     /// The directory could not be read then; the operator was told.
@@ -30,11 +44,14 @@ pub(crate) struct Registry {
 
 impl Registry {
     /// Looks at the directory of handlers. With `selected`, exactly those types are served.
-    pub(crate) fn open(handlers: Option<&Path>, selected: &[TaskType]) -> Result<Self, StartError> {
+    pub(crate) fn open(handlers: Option<&Path>, selected: &[TaskType], room: Room) -> Result<Self, StartError> {
+        let warden = Warden::new(room.bounds);
         let selected: Option<BTreeSet<TaskType>> = (!selected.is_empty()).then(|| selected.iter().cloned().collect());
         let mut registry = Self {
             builtin: builtin::all(),
-            directory: open_directory(handlers)?,
+            directory: open_directory(handlers, &warden)?,
+            pool: Arc::new(Pool::new(warden.clone(), room.slots)),
+            warden,
             scan: Scan::default(),
             unreadable: false,
             selected,
@@ -52,22 +69,30 @@ impl Registry {
 
     /// What is served now.
     pub(crate) fn serving(&self) -> Serving {
-        let files =
-            self.scan.programs.iter().map(|(name, program)| (name.clone(), Handler::Long(Arc::new(program.clone()))));
+        let files = self.scan.programs.iter().map(|(name, program)| (name.clone(), self.handler(program)));
         let builtin = self.builtin.iter().map(|(name, handler)| (name.clone(), handler.clone()));
         // A file takes the place of a built-in handler.
         let all = builtin.chain(files);
         Arc::new(all.filter(|(name, _)| self.is_selected(name)).collect())
     }
 
-    /// Whether there is a directory to look at again.
-    pub(crate) fn changes(&self) -> bool {
-        self.directory.is_some()
+    fn handler(&self, program: &Program) -> Handler {
+        let handler: Arc<dyn LongHandler> = match program.clone() {
+            Program::Executable { file, speech } => Arc::new(Executable { file, speech, warden: self.warden.clone() }),
+            Program::Python { file, python } => Arc::new(Script { file, python, pool: Arc::clone(&self.pool) }),
+        };
+        Handler::Long(handler)
+    }
+
+    /// Who watches the processes of the files, if there is a directory to look at again.
+    pub(crate) fn warden(&self) -> Option<Warden> {
+        self.directory.as_ref().map(|_| self.warden.clone())
     }
 
     /// Looks at the directory again, and says whether what it holds has changed. Each news is logged once.
     pub(crate) fn rescan(&mut self) -> bool {
-        let Some(directory) = &self.directory else { return false };
+        self.pool.sweep();
+        let Some(directory) = &mut self.directory else { return false };
         let scan = match directory.scan() {
             Ok(scan) => scan,
             Err(error) => {
@@ -86,6 +111,10 @@ impl Registry {
         }
         self.log_news(&scan);
         let changed = scan.programs != self.scan.programs;
+        if scan.sources != self.scan.sources {
+            // Interpreters may have loaded any of them.
+            self.pool.renew();
+        }
         self.scan = scan;
         changed
     }
@@ -94,7 +123,9 @@ impl Registry {
         for (name, why) in scan.skipped.iter().filter(|(name, why)| self.scan.skipped.get(*name) != Some(why)) {
             // The name is quoted with its control characters escaped: anybody may have chosen it.
             match why {
-                Skipped::Hidden | Skipped::NotRunnable => tracing::info!("{name:?} is no handler: {why}"),
+                Skipped::Hidden | Skipped::NotRunnable | Skipped::NoHandle => {
+                    tracing::info!("{name:?} is no handler: {why}")
+                }
                 _ => tracing::warn!("{name:?} is no handler: {why}"),
             }
         }
@@ -127,13 +158,13 @@ impl Registry {
     }
 }
 
-fn open_directory(handlers: Option<&Path>) -> Result<Option<Directory>, StartError> {
+fn open_directory(handlers: Option<&Path>, warden: &Warden) -> Result<Option<Directory>, StartError> {
     let path = match handlers {
         Some(path) => path.to_owned(),
         None if Path::new(DEFAULT_DIRECTORY).is_dir() => PathBuf::from(DEFAULT_DIRECTORY),
         None => return Ok(None),
     };
-    Directory::open(&path, find_python()).map(Some).map_err(|error| {
+    Directory::open(&path, find_python(), warden.clone()).map(Some).map_err(|error| {
         StartError::configuration(format!(
             "cannot read the handlers in {}: {error}; name a directory with --handlers",
             path.display()

@@ -13,15 +13,15 @@ pub(super) fn reverse(payload: &Json) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use crate::handlers::tests::{refused, run};
+    use crate::handlers::tests::{quick, refused};
 
     use super::reverse;
 
     #[test]
     fn turns_scalar_values_around() {
-        assert_eq!(run(reverse, r#""OpenAI""#), r#""IAnepO""#);
-        assert_eq!(run(reverse, r#""äß\n€😀""#), r#""😀€\nßä""#);
-        assert_eq!(run(reverse, r#""""#), r#""""#);
+        assert_eq!(quick(reverse, r#""OpenAI""#), r#""IAnepO""#);
+        assert_eq!(quick(reverse, r#""äß\n€😀""#), r#""😀€\nßä""#);
+        assert_eq!(quick(reverse, r#""""#), r#""""#);
     }
 
     #[test]

@@ -13,13 +13,13 @@ pub(super) fn upper(payload: &Json) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use crate::handlers::tests::{refused, run};
+    use crate::handlers::tests::{quick, refused};
 
     use super::upper;
 
     #[test]
     fn makes_capitals() {
-        assert_eq!(run(upper, r#""Straße 1, élan""#), r#""STRASSE 1, ÉLAN""#);
+        assert_eq!(quick(upper, r#""Straße 1, élan""#), r#""STRASSE 1, ÉLAN""#);
         assert!(refused(upper, "7").contains("takes a string"));
     }
 }

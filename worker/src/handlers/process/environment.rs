@@ -9,20 +9,24 @@ use crate::machine::Task;
 /// `PYTHONPATH`).
 const PASSED: &[&str] = &["PATH", "HOME", "LANG", "TZ"];
 
-/// The environment of a handler, out of the worker's own.
-pub(super) fn environment(
+/// What passes of the worker's own environment.
+pub(in crate::handlers) fn passed_on(
     own: impl Iterator<Item = (OsString, OsString)>,
-    task: &Task,
 ) -> impl Iterator<Item = (OsString, OsString)> {
+    own.filter(|(name, _)| passes(name))
+}
+
+/// What a handler is told of its task. Lease and attempt tell a receiver outside which of two runs is the later
+/// one (R20).
+pub(in crate::handlers) fn told(task: &Task) -> [(OsString, OsString); 4] {
     let lease = task.lease.as_ref().map_or("", |lease| lease.as_str());
-    // The lease and the attempt tell a receiver outside which of two runs is the later one (R20).
     let told = [
         ("TASKGRID_TASK_ID", task.id.to_string()),
         ("TASKGRID_TYPE", task.task_type.to_string()),
         ("TASKGRID_ATTEMPT", task.attempt.to_string()),
         ("TASKGRID_LEASE", lease.to_owned()),
     ];
-    own.filter(|(name, _)| passes(name)).chain(told.map(|(name, value)| (name.into(), value.into())))
+    told.map(|(name, value)| (name.into(), value.into()))
 }
 
 fn passes(name: &OsString) -> bool {
@@ -46,7 +50,7 @@ mod tests {
         };
         let own = ["PATH", "LC_ALL", "AWS_SECRET_ACCESS_KEY", "LD_PRELOAD", "BASH_ENV", "TASKGRID_LEASE", "PYTHONPATH"];
         let own = own.into_iter().map(|name| (name.into(), "own".into()));
-        let seen: Vec<(OsString, OsString)> = environment(own, &task).collect();
+        let seen: Vec<(OsString, OsString)> = passed_on(own).chain(told(&task)).collect();
         let expected = [
             ("PATH", "own"),
             ("LC_ALL", "own"),

@@ -1,26 +1,57 @@
 //! A handler's process group: the handler and whatever it has started.
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::process::Child;
+
+use super::Warden;
 
 /// Killed as a whole, at the latest when it is dropped.
 #[derive(Debug)]
-pub(super) struct Group(Option<Pid>);
+pub(in crate::handlers) struct Group {
+    leader: Option<Pid>,
+    warden: Warden,
+    breach: Option<String>,
+}
 
 impl Group {
-    /// The group of a child that was started as the leader of one.
-    pub(super) fn led_by(child: &Child) -> Self {
-        let id = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(id.and_then(Pid::from_raw))
+    /// The group that this process leads. The warden watches it already.
+    pub(super) fn new(leader: Option<Pid>, warden: Warden) -> Self {
+        Self { leader, warden, breach: None }
+    }
+
+    /// Asks all of the group to end.
+    pub(in crate::handlers) fn terminate(&self) {
+        if let Some(leader) = self.leader {
+            // An error means that nobody is left.
+            let _ = kill_process_group(leader, Signal::TERM);
+        }
     }
 
     /// Kills all that is left of the group, once: later its number may be somebody else's. Right after its
     /// leader was reaped it is not, since numbers are given out in turn.
-    pub(super) fn kill(&mut self) {
-        if let Some(leader) = self.0.take() {
+    pub(in crate::handlers) fn kill(&mut self) {
+        if let Some(leader) = self.leader.take() {
+            self.breach = self.warden.dismiss(leader);
             // An error means that nobody is left.
             let _ = kill_process_group(leader, Signal::KILL);
         }
+    }
+
+    /// Which bound it had broken, if that is why it was killed. Known after [`kill`](Self::kill).
+    pub(in crate::handlers) fn breach(&self) -> Option<&str> {
+        self.breach.as_deref()
+    }
+
+    /// Says whether a task runs in it.
+    pub(in crate::handlers) fn set_busy(&self, busy: bool) {
+        if let Some(leader) = self.leader {
+            self.warden.set_busy(leader, busy);
+        }
+    }
+
+    /// Whether it holds more than it should after a task: much memory, or processes that have lost their
+    /// parent.
+    pub(in crate::handlers) fn is_worn(&self) -> bool {
+        self.leader.is_none_or(|leader| self.warden.is_worn(leader))
     }
 }
 

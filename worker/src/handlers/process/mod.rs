@@ -1,147 +1,143 @@
-//! Handlers that are files: one process for each task.
+//! Processes that handlers run in, kept within bounds.
 //!
-//! The process gets the payload as JSON on standard input and answers on standard output. There is no shell,
-//! the arguments are fixed, and of the worker's environment it sees only what [`mod@environment`] lets through.
+//! Each leads a group of its own, which a [`Warden`] watches and which is killed as a whole. There is no shell,
+//! and of the worker's environment it sees only what [`mod@environment`] lets through. On file descriptor 3 it
+//! may tell its progress.
 
 mod environment;
+mod fork;
 mod group;
 mod output;
-mod verdict;
+mod progress;
+mod table;
+mod warden;
 
-use std::path::PathBuf;
-use std::pin::pin;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use taskgrid_protocol::body::Failure;
 use taskgrid_protocol::error::task_code;
-use taskgrid_protocol::limits::VALUE_MAX;
-use tokio::io::AsyncWriteExt;
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::{LongHandler, Run, Running, stopped};
-use crate::machine::Outcome;
-use environment::environment;
-use group::Group;
-use output::{Head, Tail};
-
-/// Reads the payload, imports the file that is its argument, and writes what its `handle` returns.
-const BOOTSTRAP: &str = include_str!("bootstrap.py");
-
-/// What is kept of standard output: the largest result, and what stands around it.
-const OUTPUT_MAX: usize = VALUE_MAX + 8 * 1024;
+use super::STOP_GRACE;
+pub(super) use environment::{passed_on, told};
+pub(super) use group::Group;
+pub(super) use output::{Head, Tail};
+pub(super) use progress::ProgressPipe;
+pub(crate) use warden::{Bounds, Warden};
 
 /// What is kept of standard error: its last lines, for the message of a failure.
 const ERRORS_MAX: usize = 2 * 1024;
 
 /// A process that a handler has moved out of its group, with our ends of its pipes, is read from for this
 /// long after the handler's end.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
-/// What is run for a task.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Program {
-    /// A Python file with `def handle(payload)`.
-    Python {
-        /// The interpreter.
-        python: PathBuf,
-        /// The file.
-        file: PathBuf,
-    },
-    /// A file that the system can execute.
-    Executable(PathBuf),
+/// A process and our ends of its pipes. It is killed, with all of its group, at the latest when this is
+/// dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) child: Child,
+    pub(super) group: Group,
+    pub(super) stdin: Option<ChildStdin>,
+    pub(super) stdout: Option<ChildStdout>,
+    pub(super) stderr: Option<ChildStderr>,
+    /// What it has written to `stderr` last.
+    pub(super) errors: Tail,
+    pub(super) progress: ProgressPipe,
 }
 
-impl Program {
-    fn command(&self) -> Command {
-        match self {
-            Self::Python { python, file } => {
-                let mut command = Command::new(python);
-                // Nothing is written into the directory of handlers, which may be read-only.
-                command.args(["-B", "-c", BOOTSTRAP]).arg(file);
-                command
-            }
-            Self::Executable(file) => Command::new(file),
-        }
-    }
-}
-
-impl LongHandler for Program {
-    fn run(&self, run: Run) -> Running {
-        let program = self.clone();
-        Box::pin(async move { program.run_one(run).await })
-    }
-}
-
-impl Program {
-    async fn run_one(self, run: Run) -> Outcome {
-        let Run { task, mut stop, .. } = run;
-        let mut command = self.command();
+impl Process {
+    /// Starts a program with these arguments and this environment, to which nothing is added.
+    ///
+    /// It ends with the thread that starts it: call this where the worker's own tasks run.
+    pub(super) fn start(
+        warden: &Warden,
+        program: &Path,
+        arguments: &[&OsStr],
+        environment: impl Iterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
+    ) -> io::Result<Self> {
+        let (reader, writer) = io::pipe()?;
+        let progress = ProgressPipe::new(reader)?;
+        let mut command = Command::new(program);
         command
+            .args(arguments)
             .env_clear()
-            .envs(environment(std::env::vars_os(), &task))
+            .envs(environment)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             // A group of its own, so that whatever it starts can be stopped with it.
             .process_group(0)
             .kill_on_drop(true);
-        let mut child = command.spawn().map_err(|error| self.not_started(&error))?;
-        let mut group = Group::led_by(&child);
-        let (mut stdout, mut stderr) = (Head::new(OUTPUT_MAX), Tail::new(ERRORS_MAX));
-        let ended = tokio::select! {
-            ended = talk(&mut child, &mut group, task.payload.get(), &mut stdout, &mut stderr) => Some(ended),
-            () = stop.requested() => None,
-        };
-        let Some(ended) = ended else {
-            group.kill();
-            // Reaped, so that no zombie is left, and gone for certain.
-            let _ = child.wait().await;
-            return stopped();
-        };
-        let status =
-            ended.map_err(|error| Failure::passing(task_code::FAILED, format!("lost the handler: {error}")))?;
-        verdict::of(&self, status, &stdout, &stderr)
+        fork::prepare(&mut command, &writer);
+        let (mut child, group) = warden.start(|| command.spawn(), Child::id)?;
+        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        Ok(Self { child, group, stdin, stdout, stderr, errors: Tail::new(ERRORS_MAX), progress })
     }
 
-    fn not_started(&self, error: &std::io::Error) -> Failure {
-        let (Self::Python { python: file, .. } | Self::Executable(file)) = self;
-        let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
-        Failure::passing(task_code::FAILED, format!("cannot start {name}: {error}"))
+    /// Asks the process to end, and kills what is left of it and of its group after [`STOP_GRACE`].
+    pub(super) async fn stop(&mut self) {
+        self.group.terminate();
+        let _ = timeout(STOP_GRACE, self.child.wait()).await;
+        self.end().await;
     }
-}
 
-/// Feeds the process, reads what it writes, and returns how it ended.
-async fn talk(
-    child: &mut Child,
-    group: &mut Group,
-    payload: &str,
-    stdout: &mut Head,
-    stderr: &mut Tail,
-) -> std::io::Result<ExitStatus> {
-    let (stdin, out, err) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let pipes = async { tokio::join!(feed(stdin, payload), stdout.read(out), stderr.read(err)) };
-    let mut pipes = pin!(pipes);
-    let mut open = true;
-    let status = loop {
-        tokio::select! {
-            status = child.wait() => break status,
-            _ = &mut pipes, if open => open = false,
+    /// Kills the process and its group. When this returns, none is left, not even as a zombie.
+    pub(super) async fn end(&mut self) {
+        self.group.kill();
+        // An error means that it was reaped before.
+        let _ = self.child.wait().await;
+    }
+
+    /// What came of a process that has failed, after its group is gone.
+    pub(super) fn failure(&self, status: ExitStatus) -> Failure {
+        if let Some(breach) = self.group.breach() {
+            return Failure::passing(task_code::LIMIT_EXCEEDED, breach);
         }
-    };
-    // What the handler has left behind ends with it, and closes its ends of the pipes.
-    group.kill();
-    if open {
-        // Whatever escaped the group keeps its output to itself.
-        let _ = timeout(LINGER, pipes).await;
+        let errors = self.errors.text();
+        match (status.code(), status.signal()) {
+            (Some(code), _) => failure_of_exit(code, &errors),
+            (None, Some(signal)) => {
+                Failure::passing(task_code::FAILED, with_words(&format!("killed by signal {signal}"), &errors))
+            }
+            (None, None) => Failure::passing(task_code::FAILED, with_words("ended without an exit code", &errors)),
+        }
     }
-    status
 }
 
-/// Writes the payload. A handler need not read it.
-async fn feed(stdin: Option<ChildStdin>, payload: &str) {
-    if let Some(mut stdin) = stdin {
-        let _ = stdin.write_all(payload.as_bytes()).await;
+/// What a program of our own writes, if it ends well. Waits for it.
+pub(super) fn output_of(warden: &Warden, mut command: std::process::Command) -> Option<Vec<u8>> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
+    let (child, _group) = warden.start(|| command.spawn(), |child| Some(child.id())).ok()?;
+    let output = child.wait_with_output().ok()?;
+    output.status.success().then_some(output.stdout)
+}
+
+/// A handler that exits with this code cannot use its payload, and no other attempt will (`EX_DATAERR` of
+/// sysexits.h).
+const EXIT_BAD_PAYLOAD: i32 = 65;
+
+/// What an exit code means, and the last words before it.
+pub(super) fn failure_of_exit(code: i32, errors: &str) -> Failure {
+    let message = with_words(&format!("exit code {code}"), errors);
+    if code == EXIT_BAD_PAYLOAD {
+        return Failure::permanent(task_code::BAD_PAYLOAD, message);
     }
+    Failure::passing(task_code::FAILED, message)
+}
+
+fn with_words(how: &str, errors: &str) -> String {
+    if errors.is_empty() { how.to_owned() } else { format!("{how}: {errors}") }
+}
+
+/// The failure of an attempt whose process could not be started.
+pub(super) fn not_started(file: &Path, error: &io::Error) -> Failure {
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
+    Failure::passing(task_code::FAILED, format!("cannot start {name}: {error}"))
 }

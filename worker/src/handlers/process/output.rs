@@ -1,71 +1,97 @@
 //! What a process writes, read to its end and kept within bounds, so that neither side is ever stuck.
 
+use std::pin::pin;
+use std::task::{Context, Waker};
+
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// A pipe holds 64 KiB at most.
-const CHUNK: usize = 8 * 1024;
+/// A pipe holds 64 KiB at most; most handlers write less than this.
+const CHUNK: usize = 4 * 1024;
 
 /// The beginning of an output.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(in crate::handlers) struct Head {
     bytes: Vec<u8>,
     max: usize,
     overflowed: bool,
 }
 
 impl Head {
-    pub(super) fn new(max: usize) -> Self {
+    pub(in crate::handlers) fn new(max: usize) -> Self {
         Self { bytes: Vec::new(), max, overflowed: false }
     }
 
-    pub(super) async fn read(&mut self, pipe: Option<impl AsyncRead + Unpin>) {
+    /// Reads to the end, or until there is more than is kept. Then the pipe is closed, which ends most programs
+    /// that write on.
+    pub(in crate::handlers) async fn read(&mut self, pipe: &mut Option<impl AsyncRead + Unpin>) {
         each_chunk(pipe, |chunk| {
             let room = self.max - self.bytes.len();
             self.overflowed |= chunk.len() > room;
             self.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            !self.overflowed
         })
         .await;
+        pipe.take();
     }
 
-    /// All of it; `None` when it was longer than what is kept.
-    pub(super) fn whole(&self) -> Option<&[u8]> {
-        (!self.overflowed).then_some(&self.bytes)
+    pub(in crate::handlers) fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    pub(in crate::handlers) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
 /// The end of an output.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub(in crate::handlers) struct Tail {
     bytes: Vec<u8>,
     max: usize,
 }
 
 impl Tail {
-    pub(super) fn new(max: usize) -> Self {
+    pub(in crate::handlers) fn new(max: usize) -> Self {
         Self { bytes: Vec::new(), max }
     }
 
-    pub(super) async fn read(&mut self, pipe: Option<impl AsyncRead + Unpin>) {
+    /// Reads to the end.
+    pub(in crate::handlers) async fn read(&mut self, pipe: &mut Option<impl AsyncRead + Unpin>) {
         each_chunk(pipe, |chunk| {
             self.bytes.extend_from_slice(chunk);
             let surplus = self.bytes.len().saturating_sub(self.max);
             self.bytes.drain(..surplus);
+            true
         })
         .await;
     }
 
+    /// Reads what is there.
+    pub(in crate::handlers) fn read_ready(&mut self, pipe: &mut Option<impl AsyncRead + Unpin>) {
+        let reading = pin!(self.read(pipe));
+        // Whether there is more to come is of no interest.
+        let _ = reading.poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    /// Forgets what was read.
+    pub(in crate::handlers) fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
     /// As text, without white space around it.
-    pub(super) fn text(&self) -> String {
+    pub(in crate::handlers) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).trim().to_owned()
     }
 }
 
-/// A pipe that fails has ended.
-async fn each_chunk(pipe: Option<impl AsyncRead + Unpin>, mut keep: impl FnMut(&[u8])) {
-    let Some(mut pipe) = pipe else { return };
-    let mut chunk = vec![0; CHUNK];
+/// Reads until the end, or until `keep` has enough. A pipe that fails has ended.
+async fn each_chunk(pipe: &mut Option<impl AsyncRead + Unpin>, mut keep: impl FnMut(&[u8]) -> bool) {
+    let Some(pipe) = pipe else { return };
+    let mut chunk = [0; CHUNK];
     while let Ok(length @ 1..) = pipe.read(&mut chunk).await {
-        keep(&chunk[..length]);
+        if !keep(&chunk[..length]) {
+            return;
+        }
     }
 }
 
@@ -75,18 +101,20 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn the_head_keeps_up_to_its_limit_and_knows_when_there_was_more() {
-        for (max, whole) in [(10, true), (9, false)] {
+        for (max, overflowed) in [(10, false), (9, true)] {
             let mut head = Head::new(max);
-            head.read(Some(&b"0123456789"[..])).await;
-            assert_eq!(head.whole().is_some(), whole);
-            assert_eq!(head.bytes.len(), max);
+            head.read(&mut Some(&b"0123456789"[..])).await;
+            assert_eq!(head.overflowed(), overflowed);
+            assert_eq!(head.bytes().len(), max);
         }
     }
 
     #[tokio::test(flavor = "current_thread")]
     async fn the_tail_keeps_the_end() {
         let mut tail = Tail::new(5);
-        tail.read(Some(&b"the last words\n"[..])).await;
+        tail.read(&mut Some(&b"the last words\n"[..])).await;
         assert_eq!(tail.text(), "ords");
+        tail.clear();
+        assert_eq!(tail.text(), "");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
@@ -10,9 +11,12 @@ use taskgrid_protocol::TaskType;
 use taskgrid_runtime::Exit;
 use tempfile::TempDir;
 
-use crate::handlers::directory::{Directory, Scan, Skipped};
-use crate::handlers::process::Program;
-use crate::handlers::{Handler, Registry};
+use crate::handlers::directory::{Directory, Program, Scan, Skipped, find_python};
+use crate::handlers::executable::Speech;
+use crate::handlers::process::Bounds;
+use crate::handlers::{Handler, Registry, Room};
+
+use super::warden;
 
 /// A directory with these files, each with its mode.
 fn directory(files: &[(&str, u32)]) -> TempDir {
@@ -25,12 +29,13 @@ fn directory(files: &[(&str, u32)]) -> TempDir {
 
 fn put(dir: &Path, name: impl AsRef<OsStr>, mode: u32) {
     let file = dir.join(name.as_ref());
-    fs::write(&file, "").unwrap();
+    fs::write(&file, "def handle(payload): pass\n").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
 }
 
 fn scan(dir: &Path) -> Scan {
-    Directory::open(dir, Some("/usr/bin/python3".into())).unwrap().scan().unwrap()
+    // What cannot be asked finds no fault with any file.
+    Directory::open(dir, Some("/nowhere/python3".into()), warden()).unwrap().scan().unwrap()
 }
 
 fn found(scan: &Scan) -> Vec<&str> {
@@ -38,7 +43,7 @@ fn found(scan: &Scan) -> Vec<&str> {
 }
 
 fn why(scan: &Scan, name: &str) -> Skipped {
-    scan.skipped[OsStr::new(name)]
+    scan.skipped[OsStr::new(name)].clone()
 }
 
 #[test]
@@ -48,7 +53,7 @@ fn python_files_and_executables_are_types() {
     assert_eq!(found(&scan), ["image.resize", "reverse", "thumbnail"]);
     let programs: Vec<&Program> = scan.programs.values().collect();
     assert!(matches!(programs[0], Program::Python { .. }), "even if it is executable");
-    assert!(matches!(programs[2], Program::Executable(_)));
+    assert!(matches!(programs[2], Program::Executable { speech: Speech::Json, .. }));
     assert!(scan.skipped.is_empty());
 }
 
@@ -104,7 +109,7 @@ fn names_that_are_no_text_are_skipped() {
 #[test]
 fn without_python_its_files_are_no_types() {
     let dir = directory(&[("reverse.py", 0o644), ("thumbnail", 0o755)]);
-    let scan = Directory::open(dir.path(), None).unwrap().scan().unwrap();
+    let scan = Directory::open(dir.path(), None, warden()).unwrap().scan().unwrap();
     assert_eq!(found(&scan), ["thumbnail"]);
     assert_eq!(why(&scan, "reverse.py"), Skipped::NoPython);
 }
@@ -120,6 +125,8 @@ fn the_number_of_types_is_bounded() {
     assert_eq!(why(&scan, "type-801.py"), Skipped::TooMany);
 }
 
+const ROOM: Room = Room { slots: 2, bounds: Bounds { memory: 1 << 30, processes: 100 } };
+
 fn types(names: &[&str]) -> Vec<TaskType> {
     names.iter().map(|name| TaskType::new(name).unwrap()).collect()
 }
@@ -131,7 +138,7 @@ fn served(registry: &Registry) -> Vec<String> {
 #[test]
 fn a_worker_serves_all_built_in_types_and_every_file() {
     let dir = directory(&[("reverse", 0o755), ("thumbnail", 0o755)]);
-    let registry = Registry::open(Some(dir.path()), &[]).unwrap();
+    let registry = Registry::open(Some(dir.path()), &[], ROOM).unwrap();
     assert_eq!(served(&registry), ["hash", "reverse", "sum", "thumbnail", "upper", "wait"]);
     let serving = registry.serving();
     assert!(matches!(serving[&types(&["reverse"])[0]], Handler::Long(_)), "the file takes the built-in's place");
@@ -140,14 +147,14 @@ fn a_worker_serves_all_built_in_types_and_every_file() {
 #[test]
 fn with_types_it_serves_exactly_those() {
     let dir = directory(&[("thumbnail", 0o755)]);
-    let registry = Registry::open(Some(dir.path()), &types(&["upper", "thumbnail"])).unwrap();
+    let registry = Registry::open(Some(dir.path()), &types(&["upper", "thumbnail"]), ROOM).unwrap();
     assert_eq!(served(&registry), ["thumbnail", "upper"]);
 }
 
 #[test]
 fn an_unknown_type_is_refused_and_the_known_ones_are_named() {
     let dir = directory(&[("thumbnail", 0o755)]);
-    let refused = Registry::open(Some(dir.path()), &types(&["uper"])).unwrap_err();
+    let refused = Registry::open(Some(dir.path()), &types(&["uper"]), ROOM).unwrap_err();
     assert_eq!(refused.exit, Exit::Configuration);
     let message = refused.to_string();
     assert!(message.contains("'uper'") && message.contains("thumbnail, upper"), "{message}");
@@ -155,14 +162,14 @@ fn an_unknown_type_is_refused_and_the_known_ones_are_named() {
 
 #[test]
 fn a_directory_that_is_not_there_is_refused() {
-    let refused = Registry::open(Some(Path::new("/nowhere/handlers")), &[]).unwrap_err();
+    let refused = Registry::open(Some(Path::new("/nowhere/handlers")), &[], ROOM).unwrap_err();
     assert!(refused.to_string().contains("/nowhere/handlers"), "{refused}");
 }
 
 #[test]
 fn files_come_and_go_without_a_restart() {
     let dir = directory(&[("upper", 0o755)]);
-    let mut registry = Registry::open(Some(dir.path()), &[]).unwrap();
+    let mut registry = Registry::open(Some(dir.path()), &[], ROOM).unwrap();
     assert!(!registry.rescan());
     put(dir.path(), "thumbnail", 0o755);
     assert!(registry.rescan());
@@ -175,4 +182,63 @@ fn files_come_and_go_without_a_restart() {
     drop(dir);
     assert!(!registry.rescan(), "handlers stay while the directory cannot be read");
     assert!(served(&registry).contains(&"thumbnail".to_owned()));
+}
+
+/// Says so in a line where there is no Python.
+fn python() -> Option<std::path::PathBuf> {
+    let python = find_python();
+    if python.is_none() {
+        // Past the test harness, which would swallow it.
+        writeln!(std::io::stderr(), "python3 is not installed: the check of its handlers is NOT tested").unwrap();
+    }
+    python
+}
+
+#[test]
+fn a_python_file_that_cannot_run_is_named_with_its_line_and_taken_up_once_mended() {
+    let Some(python) = python() else { return };
+    let dir = directory(&[("good.py", 0o644), ("helper.py", 0o644), ("bad.py", 0o644)]);
+    fs::write(dir.path().join("helper.py"), "def help(): pass\n").unwrap();
+    fs::write(dir.path().join("bad.py"), "import os\ndef handle(payload)\n").unwrap();
+    let mut directory = Directory::open(dir.path(), Some(python), warden()).unwrap();
+    let scan = directory.scan().unwrap();
+    assert_eq!(found(&scan), ["good"]);
+    assert_eq!(why(&scan, "helper.py"), Skipped::NoHandle);
+    let Skipped::Broken(broken) = why(&scan, "bad.py") else { panic!() };
+    assert!(broken.contains("SyntaxError") && broken.contains("line 2"), "{broken}");
+    assert_eq!(directory.scan().unwrap(), scan);
+    fs::write(dir.path().join("bad.py"), "from helper import *\n").unwrap();
+    assert_eq!(found(&directory.scan().unwrap()), ["bad", "good"], "only a run can tell what a star brings");
+    fs::write(dir.path().join("bad.py"), "handle = print\n").unwrap();
+    assert_eq!(found(&directory.scan().unwrap()), ["bad", "good"]);
+}
+
+#[test]
+fn a_file_that_nothing_can_be_made_of_hides_no_other() {
+    let Some(python) = python() else { return };
+    let dir = directory(&[("good.py", 0o644), ("zeros.py", 0o644), ("deep.py", 0o644), ("latin.py", 0o644)]);
+    fs::write(dir.path().join("zeros.py"), [0; 1_000]).unwrap();
+    fs::write(dir.path().join("deep.py"), "(".repeat(100_000)).unwrap();
+    fs::write(dir.path().join("latin.py"), b"x = 'caf\xe9'\ndef handle(payload): pass\n").unwrap();
+    let scan = Directory::open(dir.path(), Some(python), warden()).unwrap().scan().unwrap();
+    assert_eq!(found(&scan), ["good"]);
+    assert_eq!(scan.skipped.len(), 3);
+}
+
+#[test]
+fn an_executable_asks_for_bare_text_by_a_line_near_its_beginning() {
+    let dir = directory(&[]);
+    for (name, text, speech) in [
+        ("shell", "#!/bin/sh\n# taskgrid: text\ncat\n", Speech::Text),
+        ("lua", "#!/usr/bin/lua\n-- taskgrid: text\n", Speech::Text),
+        ("plain", "#!/bin/sh\ncat\n", Speech::Json),
+        ("said", "#!/bin/sh\necho 'taskgrid: text'\n", Speech::Json),
+        ("late", &format!("#!/bin/sh\n{}\n# taskgrid: text\n", "#".repeat(2_000)), Speech::Json),
+    ] {
+        put(dir.path(), name, 0o755);
+        fs::write(dir.path().join(name), text).unwrap();
+        let task_type = &types(&[name])[0];
+        let found = scan(dir.path()).programs.remove(task_type).unwrap();
+        assert!(matches!(found, Program::Executable { speech: found, .. } if found == speech), "{name}");
+    }
 }

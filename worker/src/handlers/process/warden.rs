@@ -1,0 +1,278 @@
+//! Watches over the processes of handlers: how much memory they take, how many they are, and that none is left.
+//!
+//! A group that breaks a bound is killed. A process that has moved out of its handler's group and lost its
+//! parent, a daemon, is nobody's: it becomes a child of the worker, and is killed too.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitOptions, getpgrp, getpid, kill_process, kill_process_group, waitpid};
+use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Notify;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::group::Group;
+use super::table::{self, Entry};
+
+/// How often the table of processes is read while handlers run. What takes memory as fast as the system gives
+/// it, some gigabytes a second, is over its bound by less than one of them.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Where reading it takes long, since there are thousands of processes, it is read less often: this many times
+/// what it takes passes in between, so that it costs one percent of a core …
+const REST: u32 = 100;
+
+/// … but no less often than this, when it takes more.
+const LOOK_AT_LEAST_EVERY: Duration = Duration::from_secs(2);
+
+/// How often it is read after the last handler has ended: a daemon is taken for one at the second sight.
+const LOOKS_AFTER: u8 = 3;
+
+/// What the processes of one handler may take together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Resident memory in bytes.
+    pub(crate) memory: u64,
+    /// Their number.
+    pub(crate) processes: usize,
+}
+
+/// Shared by all handlers of a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Warden(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    bounds: Bounds,
+    state: Mutex<State>,
+    wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// By the number of the group, which is that of its leader. Each takes a slot of the worker or a place in
+    /// a pool that has no more places than slots.
+    groups: BTreeMap<i32, Watched>,
+    /// Children of this process that no handler has, by number, with their time of start.
+    suspects: BTreeMap<i32, u64>,
+    /// Such children belong to handlers, since nothing else in this process starts any.
+    adopts: bool,
+    looks_owed: u8,
+}
+
+#[derive(Debug, Default)]
+struct Watched {
+    busy: bool,
+    worn: bool,
+    breach: Option<String>,
+}
+
+impl Warden {
+    pub(crate) fn new(bounds: Bounds) -> Self {
+        Self(Arc::new(Shared { bounds, state: Mutex::default(), wake: Notify::new() }))
+    }
+
+    /// Makes this process the parent of what its handlers leave behind, for all its time. For programs that
+    /// start no other processes.
+    pub(crate) fn adopt_orphans(&self) {
+        // Elsewhere than on Linux such processes become children of the first process.
+        #[cfg(target_os = "linux")]
+        if rustix::process::set_child_subreaper(Some(getpid())).is_ok() {
+            self.state().adopts = true;
+        }
+    }
+
+    /// Starts a process that leads a group, and takes it into watch. `id` tells its number.
+    pub(super) fn start<T>(
+        &self,
+        spawn: impl FnOnce() -> io::Result<T>,
+        id: impl FnOnce(&T) -> Option<u32>,
+    ) -> io::Result<(T, Group)> {
+        // Held meanwhile, so that the process is never taken for an orphan.
+        let mut state = self.state();
+        let started = spawn()?;
+        let leader = id(&started).and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        if let Some(leader) = leader {
+            state.groups.insert(leader.as_raw_pid(), Watched { busy: true, ..Watched::default() });
+        }
+        drop(state);
+        self.0.wake.notify_one();
+        Ok((started, Group::new(leader, self.clone())))
+    }
+
+    /// Watches this group no longer, and says which bound it has broken, if it has.
+    pub(super) fn dismiss(&self, leader: Pid) -> Option<String> {
+        let mut state = self.state();
+        state.looks_owed = LOOKS_AFTER;
+        let breach = state.groups.remove(&leader.as_raw_pid()).and_then(|group| group.breach);
+        drop(state);
+        self.0.wake.notify_one();
+        breach
+    }
+
+    pub(super) fn set_busy(&self, leader: Pid, busy: bool) {
+        let mut state = self.state();
+        if let Some(group) = state.groups.get_mut(&leader.as_raw_pid()) {
+            group.busy = busy;
+        }
+        state.looks_owed = LOOKS_AFTER;
+        drop(state);
+        self.0.wake.notify_one();
+    }
+
+    pub(super) fn is_worn(&self, leader: Pid) -> bool {
+        self.state().groups.get(&leader.as_raw_pid()).is_none_or(|group| group.worn)
+    }
+
+    /// Looks at the processes for as long as there are any.
+    pub(crate) async fn watch(self) {
+        let mut pace = interval(LOOK_EVERY);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let looking = self.clone();
+            let look = tokio::task::spawn_blocking(move || {
+                let begun = cpu_time();
+                looking.look();
+                cpu_time().saturating_sub(begun)
+            });
+            let Ok(took) = look.await else { return };
+            let rest = (took * REST).min(LOOK_AT_LEAST_EVERY);
+            for _ in 0..rest.as_millis().div_ceil(LOOK_EVERY.as_millis()).max(1) {
+                pace.tick().await;
+            }
+            while !self.state().is_worth_a_look() {
+                self.0.wake.notified().await;
+            }
+        }
+    }
+
+    fn look(&self) {
+        let table = table::read();
+        let mut state = self.state();
+        state.looks_owed = state.looks_owed.saturating_sub(1);
+        state.measure(&table, self.0.bounds);
+        if state.adopts {
+            state.clear_orphans(&table);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().expect("nothing that can panic is done under this lock")
+    }
+}
+
+impl State {
+    fn is_worth_a_look(&self) -> bool {
+        self.looks_owed > 0 || !self.suspects.is_empty() || self.groups.values().any(|group| group.busy)
+    }
+
+    /// Holds each group to its bounds.
+    fn measure(&mut self, table: &[Entry], bounds: Bounds) {
+        let mut sizes: BTreeMap<i32, Size> = BTreeMap::new();
+        for entry in table.iter().filter(|entry| self.groups.contains_key(&entry.group)) {
+            sizes.entry(entry.group).or_default().add(entry);
+        }
+        for (leader, size) in sizes {
+            let Some(group) = self.groups.get_mut(&leader) else { continue };
+            let left_behind = !group.busy && size.members > 1;
+            group.worn |= size.strays || left_behind || size.memory() > bounds.memory / 2;
+            if group.breach.is_none() {
+                group.breach = size.breach(bounds);
+            }
+            if left_behind || group.breach.is_some() {
+                kill_group(leader);
+            }
+        }
+    }
+
+    /// Kills what has moved out of its handler's group and lost its parent, and reaps what nobody else will. At
+    /// the second sight, since a handler that has only just ended may still be in the table.
+    fn clear_orphans(&mut self, table: &[Entry]) {
+        let own = getpid().as_raw_pid();
+        let mut suspects = BTreeMap::new();
+        let not_a_leader = |entry: &&Entry| entry.parent == own && !self.groups.contains_key(&entry.pid);
+        for entry in table.iter().filter(not_a_leader) {
+            if !entry.zombie && self.groups.contains_key(&entry.group) {
+                // It ends with its group.
+                continue;
+            }
+            let is_known = self.suspects.get(&entry.pid) == Some(&entry.started);
+            if is_known && entry.zombie {
+                reap(entry.pid);
+            } else {
+                suspects.insert(entry.pid, entry.started);
+            }
+            if is_known && !entry.zombie {
+                kill_orphan(entry);
+            }
+        }
+        self.suspects = suspects;
+    }
+}
+
+/// What a group takes.
+#[derive(Debug, Default)]
+struct Size {
+    members: usize,
+    own: u64,
+    shared: u64,
+    /// Members that have lost their parent.
+    strays: bool,
+}
+
+impl Size {
+    fn add(&mut self, entry: &Entry) {
+        let memory = table::memory_of(entry.pid);
+        self.members += 1;
+        self.own += memory.own;
+        self.shared = self.shared.max(memory.shared);
+        self.strays |= entry.pid != entry.group && entry.parent == getpid().as_raw_pid();
+    }
+
+    /// What members share counts once.
+    fn memory(&self) -> u64 {
+        self.own + self.shared
+    }
+
+    fn breach(&self, bounds: Bounds) -> Option<String> {
+        if self.members > bounds.processes {
+            return Some(format!("the handler started more than {} processes and was killed", bounds.processes));
+        }
+        let mib = bounds.memory / (1024 * 1024);
+        (self.memory() > bounds.memory)
+            .then(|| format!("the handler took more than {mib} MiB of memory and was killed (--handler-memory)"))
+    }
+}
+
+/// What this thread has computed so far. Time that it had to wait for a core does not count.
+fn cpu_time() -> Duration {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(spent.tv_sec.unsigned_abs(), u32::try_from(spent.tv_nsec).unwrap_or_default())
+}
+
+fn kill_orphan(entry: &Entry) {
+    if entry.group == getpgrp().as_raw_pid() {
+        if let Some(pid) = Pid::from_raw(entry.pid) {
+            // An error means that it is gone.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    } else {
+        kill_group(entry.group);
+    }
+}
+
+fn kill_group(leader: i32) {
+    if let Some(leader) = Pid::from_raw(leader).filter(|leader| leader.as_raw_pid() > 1) {
+        // An error means that nobody is left.
+        let _ = kill_process_group(leader, Signal::KILL);
+    }
+}
+
+fn reap(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        // An error means that somebody else has.
+        let _ = waitpid(Some(pid), WaitOptions::NOHANG);
+    }
+}

@@ -1,0 +1,189 @@
+//! One Python process that runs the tasks of one file, and the pipes between it and the worker.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::pin::pin;
+
+use taskgrid_protocol::body::{Failure, Progress};
+use taskgrid_protocol::error::task_code;
+use taskgrid_protocol::limits::VALUE_MAX;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::handlers::process::{LINGER, Process, Warden, passed_on};
+use crate::machine::Task;
+
+/// What the process runs. It says what goes over the pipes.
+const RUNNER: &str = include_str!("runner.py");
+
+/// The module that handlers import to tell their progress and to fail for good.
+const SDK: &str = include_str!("../../../../sdk/python/taskgrid.py");
+
+/// A letter and a length.
+const HEAD: usize = 5;
+
+/// An answer that is longer is not from the runner: the longest are results, and of failures it keeps 4,000
+/// characters.
+const BODY_MAX: usize = VALUE_MAX;
+
+/// What the file made of a task.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) kind: Kind,
+    pub(super) body: Vec<u8>,
+    /// The process can take another task.
+    pub(super) fit: bool,
+}
+
+/// What the body of an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Result,
+    Failure,
+    Permanent,
+    Exit,
+    TooLong,
+}
+
+impl Kind {
+    fn of(letter: u8) -> Option<Self> {
+        Some(match letter.to_ascii_uppercase() {
+            b'R' => Self::Result,
+            b'F' => Self::Failure,
+            b'P' => Self::Permanent,
+            b'E' => Self::Exit,
+            b'L' => Self::TooLong,
+            _ => return None,
+        })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Interpreter {
+    process: Process,
+    /// How many tasks it has been given.
+    served: u32,
+}
+
+impl Interpreter {
+    /// The file is loaded with the first task.
+    pub(super) fn start(warden: &Warden, python: &Path, file: &Path) -> io::Result<Self> {
+        let result_max = VALUE_MAX.to_string();
+        // Nothing is written into the directory of handlers, which may be read-only.
+        let arguments =
+            ["-B", "-c", RUNNER].map(OsStr::new).into_iter().chain([file.as_os_str(), OsStr::new(&result_max)]);
+        let arguments: Vec<&OsStr> = arguments.collect();
+        let process = Process::start(warden, python, &arguments, passed_on(std::env::vars_os()))?;
+        Ok(Self { process, served: 0 })
+    }
+
+    pub(super) fn served(&self) -> u32 {
+        self.served
+    }
+
+    /// Whether it may be given another task.
+    pub(super) fn is_worn(&self) -> bool {
+        self.process.group.is_worn()
+    }
+
+    /// No task runs in it for a while.
+    pub(super) fn rest(&mut self) {
+        self.process.group.set_busy(false);
+    }
+
+    /// Gives it a task and returns its answer. An error means that it is of no more use.
+    pub(super) async fn call(&mut self, task: &Task, progress: &watch::Sender<Option<Progress>>) -> io::Result<Answer> {
+        let request = self.request(task);
+        let Process { child, group, stdin, stdout, stderr, errors, progress: told } = &mut self.process;
+        let (Some(stdin), Some(stdout)) = (stdin, stdout) else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        if self.served > 0 {
+            group.set_busy(true);
+            errors.clear();
+            told.clear();
+        }
+        self.served += 1;
+        let conversation = async {
+            stdin.write_all(&request).await?;
+            let mut head = [0; HEAD];
+            stdout.read_exact(&mut head).await?;
+            let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
+            let kind = Kind::of(head[0]).filter(|_| length <= BODY_MAX).ok_or(io::ErrorKind::InvalidData)?;
+            let mut body = vec![0; length];
+            stdout.read_exact(&mut body).await?;
+            Ok(Answer { kind, body, fit: head[0].is_ascii_uppercase() })
+        };
+        let beside = async { tokio::join!(errors.read(stderr), told.read(progress)) };
+        let mut beside = pin!(beside);
+        let mut conversation = pin!(conversation);
+        let mut open = true;
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut conversation => return answer,
+                // What the handler has forked may still hold the other ends of the pipes.
+                _ = child.wait() => return Err(io::ErrorKind::BrokenPipe.into()),
+                _ = &mut beside, if open => open = false,
+            }
+        }
+    }
+
+    /// The bytes that tell the process of a task.
+    fn request(&self, task: &Task) -> Vec<u8> {
+        let lease = task.lease.as_ref().map_or("", |lease| lease.as_str());
+        let about = format!("{} {} {lease} {}", task.id, task.attempt, task.task_type);
+        let payload = task.payload.get();
+        let sdk = if self.served == 0 { SDK } else { "" };
+        let mut request = Vec::with_capacity(sdk.len() + about.len() + payload.len() + 12);
+        if self.served == 0 {
+            request.extend(length(sdk));
+            request.extend(sdk.as_bytes());
+        }
+        request.extend(length(&about));
+        request.extend(length(payload));
+        request.extend(about.as_bytes());
+        request.extend(payload.as_bytes());
+        request
+    }
+
+    /// What it has written to standard error lately.
+    pub(super) fn last_words(&mut self) -> String {
+        self.process.errors.read_ready(&mut self.process.stderr);
+        self.process.errors.text()
+    }
+
+    /// Asks it to end, and sees to it that it does.
+    pub(super) async fn stop(&mut self) {
+        self.process.stop().await;
+    }
+
+    /// Ends it at once.
+    pub(super) async fn end(&mut self) {
+        self.process.end().await;
+    }
+
+    /// Why it has ended, or said what it should not.
+    pub(super) async fn post_mortem(&mut self) -> Failure {
+        let Process { child, group, stderr, errors, .. } = &mut self.process;
+        // Closed pipes come a moment before the end of the process.
+        let status = match timeout(LINGER, child.wait()).await {
+            Ok(Ok(status)) => Some(status),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        group.kill();
+        let _ = timeout(LINGER, errors.read(stderr)).await;
+        match status {
+            Some(status) if !status.success() || self.process.group.breach().is_some() => self.process.failure(status),
+            Some(_) => Failure::passing(task_code::FAILED, "the process ended before handle returned"),
+            None => {
+                self.process.end().await;
+                Failure::passing(task_code::FAILED, "the handler closed or used its worker's pipes")
+            }
+        }
+    }
+}
+
+fn length(text: &str) -> [u8; 4] {
+    u32::try_from(text.len()).expect("payloads and our own texts are much shorter").to_le_bytes()
+}

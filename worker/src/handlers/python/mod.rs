@@ -1,0 +1,93 @@
+//! Handlers that are Python files: interpreters that are kept warm, each for one file and one task at a time.
+
+mod check;
+mod interpreter;
+mod pool;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use taskgrid_protocol::Json;
+use taskgrid_protocol::body::Failure;
+use taskgrid_protocol::error::task_code;
+use taskgrid_protocol::limits::VALUE_MAX;
+
+use super::process::{failure_of_exit, not_started};
+use super::{LongHandler, Run, Running, stopped};
+use crate::machine::Outcome;
+pub(super) use check::trouble_with;
+use interpreter::{Answer, Interpreter, Kind};
+pub(super) use pool::Pool;
+
+/// A Python file with `def handle(payload)`.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    pub(super) file: PathBuf,
+    pub(super) python: PathBuf,
+    pub(super) pool: Arc<Pool>,
+}
+
+impl LongHandler for Script {
+    fn run(&self, run: Run) -> Running {
+        let script = self.clone();
+        Box::pin(async move { script.run_one(run).await })
+    }
+}
+
+impl Script {
+    async fn run_one(self, run: Run) -> Outcome {
+        let Run { task, mut stop, progress } = run;
+        let (mut interpreter, place) = match self.pool.take(&self.file) {
+            (Some(interpreter), place) => (interpreter, place),
+            (None, place) => {
+                let started = Interpreter::start(self.pool.warden(), &self.python, &self.file);
+                (started.map_err(|error| not_started(&self.python, &error))?, place)
+            }
+        };
+        let answer = tokio::select! {
+            answer = interpreter.call(&task, &progress) => answer,
+            () = stop.requested() => {
+                interpreter.stop().await;
+                return stopped();
+            }
+        };
+        match answer {
+            Ok(answer) if answer.fit => {
+                let outcome = outcome_of(&answer, &mut interpreter);
+                place.give_back(interpreter);
+                outcome
+            }
+            Ok(answer) => {
+                let outcome = outcome_of(&answer, &mut interpreter);
+                interpreter.end().await;
+                outcome
+            }
+            Err(_) => Err(interpreter.post_mortem().await),
+        }
+    }
+}
+
+/// What an interpreter's answer means for its task.
+fn outcome_of(answer: &Answer, interpreter: &mut Interpreter) -> Outcome {
+    let text = || String::from_utf8_lossy(&answer.body).into_owned();
+    match answer.kind {
+        Kind::Result => result_of(&answer.body),
+        Kind::Failure => Err(Failure::passing(task_code::FAILED, text())),
+        Kind::Permanent => Err(Failure::permanent(task_code::FAILED, text())),
+        // One that no number can be is none of ours.
+        Kind::Exit => Err(failure_of_exit(text().parse().unwrap_or(1), &interpreter.last_words())),
+        Kind::TooLong => {
+            let message = format!("the result has {} bytes, the limit is {VALUE_MAX}", text());
+            Err(Failure::permanent(task_code::RESULT_TOO_LARGE, message))
+        }
+    }
+}
+
+fn result_of(body: &[u8]) -> Outcome {
+    let parsed = std::str::from_utf8(body).map_err(|error| error.to_string());
+    let parsed = parsed.and_then(|text| Json::parse(text).map_err(|error| error.to_string()));
+    parsed.map_err(|why| {
+        let message = format!("what handle returned is no JSON that a task may have: {why}");
+        Failure::passing(task_code::FAILED, message)
+    })
+}

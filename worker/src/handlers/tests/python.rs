@@ -1,0 +1,251 @@
+//! Handlers that are Python files, run in real interpreters.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use taskgrid_protocol::body::Failure;
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use crate::handlers::directory::find_python;
+use crate::handlers::python::{Pool, Script};
+use crate::handlers::{LongHandler, Run};
+use crate::machine::Outcome;
+
+use super::{LONG, gone, is_running, run, task, until, warden};
+
+/// A Python file `it.py`, and its interpreters.
+struct Rig {
+    dir: TempDir,
+    script: Script,
+}
+
+/// `None`, and a line that says so, where there is no Python.
+fn rig(source: &str) -> Option<Rig> {
+    let Some(python) = find_python() else {
+        // Past the test harness, which would swallow it.
+        writeln!(std::io::stderr(), "python3 is not installed: its handlers are NOT tested").unwrap();
+        return None;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("it.py");
+    fs::write(&file, source).unwrap();
+    fs::write(dir.path().join("neighbour.py"), "greeting = 'hello'\n").unwrap();
+    // Must not be what `import json` finds.
+    fs::write(dir.path().join("json.py"), "raise Exception('the wrong json')\n").unwrap();
+    let pool = Arc::new(Pool::new(warden(), 1));
+    Some(Rig { dir, script: Script { file, python, pool } })
+}
+
+impl Rig {
+    async fn run(&self, payload: &str) -> Outcome {
+        run(&self.script, task("it", payload)).await
+    }
+
+    async fn result(&self, payload: &str) -> String {
+        self.run(payload).await.unwrap().get().to_owned()
+    }
+
+    async fn failure(&self, payload: &str) -> Failure {
+        self.run(payload).await.unwrap_err()
+    }
+}
+
+/// Asserts what `source` returns for a payload.
+async fn returns(source: &str, payload: &str, expected: &str) {
+    let Some(rig) = rig(source) else { return };
+    assert_eq!(rig.result(payload).await, expected);
+    let written: Vec<_> = fs::read_dir(rig.dir.path()).unwrap().collect();
+    assert_eq!(written.len(), 3, "nothing is written beside the handlers");
+}
+
+/// Asserts that it fails with words that hold `expected`.
+async fn fails(source: &str, expected: &[&str], retry: bool) {
+    let Some(rig) = rig(source) else { return };
+    let failure = rig.failure("null").await;
+    assert_eq!(failure.retry, retry, "{}", failure.message);
+    for words in expected {
+        assert!(failure.message.contains(words), "{}", failure.message);
+    }
+}
+
+#[tokio::test]
+async fn a_python_file_returns_any_json() {
+    returns("def handle(payload):\n    return payload[::-1]\n", r#""OpenAI""#, r#""IAnepO""#).await;
+    returns("def handle(payload):\n    return payload\n", r#"{"ä":[1,2.5,null,true]}"#, r#"{"ä":[1,2.5,null,true]}"#)
+        .await;
+    returns("def handle(payload):\n    pass\n", "1", "null").await;
+}
+
+#[tokio::test]
+async fn what_a_python_file_prints_is_not_its_result_and_it_reads_nothing() {
+    let source = "import os, sys\nprint('loading')\ndef handle(payload):\n    print('busy')\n    os.system('echo more; cat')\n    return sys.stdin.read() + os.read(0, 9).decode()\n";
+    returns(source, "1", r#""""#).await;
+}
+
+#[tokio::test]
+async fn a_python_file_may_import_its_neighbours_and_none_takes_a_standard_name() {
+    let source = "import json, neighbour\ndef handle(payload):\n    return neighbour.greeting\n";
+    returns(source, "1", r#""hello""#).await;
+}
+
+#[tokio::test]
+async fn a_python_exception_is_a_failure_with_its_place() {
+    let source = "def handle(payload):\n    return deeper()\ndef deeper():\n    raise ValueError('no luck')\n";
+    fails(source, &["ValueError: no luck\n", "it.py\", line 4, in deeper"], true).await;
+    fails("def handle(payload)\n", &["SyntaxError: ", "it.py, line 1"], true).await;
+    fails("import nosuchmodule\n", &["ModuleNotFoundError: No module named 'nosuchmodule'"], true).await;
+    fails("def handle(payload):\n    return handle(payload)\n", &["RecursionError"], true).await;
+}
+
+#[tokio::test]
+async fn a_python_file_says_what_is_wrong_with_it() {
+    fails("handler = 1\n", &["it.py has no function handle(payload)"], true).await;
+    fails("def handle(payload):\n    return {1, 2}\n", &["TypeError", "set"], true).await;
+    fails("def handle(payload):\n    return float('nan')\n", &["ValueError"], true).await;
+    fails("def handle(payload):\n    return '\\ud800'\n", &["UnicodeEncodeError"], true).await;
+    let deep = "def handle(payload):\n    for _ in range(40): payload = [payload]\n    return payload\n";
+    fails(deep, &["nested deeper than 32"], true).await;
+    fails("import os\ndef handle(payload):\n    os._exit(0)\n", &["before handle returned"], true).await;
+    fails("def handle(payload):\n    return 'x' * 10_000_000\n", &["10000002 bytes, the limit is"], false).await;
+    fails("import os\ndef handle(payload):\n    os.closerange(0, 64)\n", &["exit code"], true).await;
+}
+
+#[tokio::test]
+async fn a_python_file_may_exit_as_an_executable_does() {
+    let refuses = "import sys\ndef handle(payload):\n    print('no such month', file=sys.stderr)\n    sys.exit(65)\n";
+    fails(refuses, &["exit code 65: no such month"], false).await;
+    fails("import sys\ndef handle(payload):\n    sys.exit('no luck')\n", &["exit code 1: no luck"], true).await;
+    fails("import sys\ndef handle(payload):\n    sys.exit()\n", &["exited before handle returned"], true).await;
+    fails("import os\ndef handle(payload):\n    os._exit(3)\n", &["exit code 3"], true).await;
+    fails("import os\ndef handle(payload):\n    os.abort()\n", &["killed by signal 6"], true).await;
+}
+
+#[tokio::test]
+async fn a_python_file_fails_for_good_by_raising_permanent() {
+    let source = "import taskgrid\nclass Hopeless(taskgrid.Permanent): pass\ndef handle(payload):\n    raise Hopeless('no such month')\n";
+    fails(source, &["Hopeless: no such month", "it.py\", line 4"], false).await;
+}
+
+/// Returns the number of its process and how many tasks that has run.
+const COUNTS: &str = "\
+import os
+count = 0
+def handle(payload):
+    global count
+    count += 1
+    if payload: exec(payload)
+    return [os.getpid(), count]
+";
+
+fn pid_and_count(result: &str) -> (u32, u32) {
+    serde_json::from_str(result).unwrap()
+}
+
+#[tokio::test]
+async fn an_interpreter_is_kept_for_the_next_task() {
+    let Some(rig) = rig(COUNTS) else { return };
+    let (first, _) = pid_and_count(&rig.result("null").await);
+    let failure = rig.failure(r#""raise ValueError('no luck')""#).await;
+    assert!(failure.message.starts_with("ValueError"));
+    assert!(rig.failure(r#""import sys; sys.exit(3)""#).await.message.starts_with("exit code 3"));
+    assert_eq!(pid_and_count(&rig.result("null").await), (first, 4));
+}
+
+#[tokio::test]
+async fn a_crash_ends_one_attempt_and_the_next_has_a_new_interpreter() {
+    let Some(rig) = rig(COUNTS) else { return };
+    let (first, _) = pid_and_count(&rig.result("null").await);
+    assert!(rig.failure(r#""os.kill(os.getpid(), 9)""#).await.message.contains("killed by signal 9"));
+    let (second, count) = pid_and_count(&rig.result("null").await);
+    assert!(second != first && count == 1);
+}
+
+#[tokio::test]
+async fn an_interpreter_that_leaves_processes_behind_ends_with_them() {
+    let Some(rig) = rig("import subprocess\ndef handle(payload):\n    return subprocess.Popen(['sleep', '600']).pid\n")
+    else {
+        return;
+    };
+    gone(rig.result("null").await.parse().unwrap()).await;
+}
+
+#[tokio::test]
+async fn one_that_forks_answers_once() {
+    let Some(rig) = rig("import os\ndef handle(payload):\n    return 'child' if os.fork() == 0 else 'parent'\n") else {
+        return;
+    };
+    assert_eq!(rig.result("null").await, r#""parent""#);
+    assert_eq!(rig.result("null").await, r#""parent""#);
+}
+
+#[tokio::test]
+async fn changed_files_are_loaded_anew() {
+    let Some(rig) = rig(COUNTS) else { return };
+    let (first, _) = pid_and_count(&rig.result("null").await);
+    rig.script.pool.renew();
+    gone(first).await;
+    assert_eq!(pid_and_count(&rig.result("null").await).1, 1);
+}
+
+#[tokio::test]
+async fn a_pool_keeps_no_more_interpreters_than_tasks_may_run() {
+    let Some(rig) = rig(COUNTS) else { return };
+    let other = Script { file: rig.dir.path().join("other.py"), ..rig.script.clone() };
+    fs::write(&other.file, COUNTS).unwrap();
+    let (first, _) = pid_and_count(&rig.result("null").await);
+    let (second, _) = pid_and_count(run(&other, task("other", "null")).await.unwrap().get());
+    gone(first).await;
+    assert!(is_running(second));
+}
+
+#[tokio::test]
+async fn a_python_handler_is_told_of_its_task_each_time() {
+    let source = "import os\ndef handle(payload):\n    return [os.environ['TASKGRID_' + name] for name in ('TASK_ID', 'ATTEMPT', 'LEASE', 'TYPE')]\n";
+    let Some(rig) = rig(source) else { return };
+    assert_eq!(rig.result("null").await, r#"["42","3","lease-a","it"]"#);
+    let next = crate::machine::Task { attempt: 4, lease: None, ..task("it", "null") };
+    assert_eq!(run(&rig.script, next).await.unwrap().get(), r#"["42","4","","it"]"#);
+}
+
+#[tokio::test]
+async fn a_python_handler_tells_its_progress() {
+    let source = "import taskgrid\ndef handle(payload):\n    taskgrid.progress(0.4, 'two of five')\n    open(payload, 'r').read()\n    return 1\n";
+    let Some(rig) = rig(source) else { return };
+    // Opening it for reading waits until somebody opens it for writing.
+    let gate = rig.dir.path().join("gate");
+    assert!(std::process::Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    let payload = format!("{:?}", gate.to_str().unwrap());
+    let (given, mut line) = Run::new(task("it", &payload));
+    let running = tokio::spawn(rig.script.run(given));
+    let told = timeout(LONG, line.progress.wait_for(Option::is_some)).await.unwrap().unwrap().clone().unwrap();
+    assert_eq!((told.fraction, told.note.as_deref()), (0.4, Some("two of five")));
+    open_gate(&gate).await;
+    assert_eq!(running.await.unwrap().unwrap().get(), "1");
+}
+
+async fn open_gate(gate: &Path) {
+    let gate = gate.to_owned();
+    tokio::task::spawn_blocking(move || fs::write(gate, "open")).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_python_handler_that_is_stopped_may_clean_up() {
+    let source = "\
+import os, signal, sys, time
+def handle(payload):
+    signal.signal(signal.SIGTERM, lambda *_: (os.rename(payload, payload + '.cleaned'), sys.exit()))
+    open(payload, 'w').close()
+    time.sleep(600)
+";
+    let Some(rig) = rig(source) else { return };
+    let marker = rig.dir.path().join("marker");
+    let (given, line) = Run::new(task("it", &format!("{:?}", marker.to_str().unwrap())));
+    let running = tokio::spawn(rig.script.run(given));
+    until(|| marker.exists().then_some(())).await;
+    line.stop.send(true).unwrap();
+    assert!(timeout(LONG, running).await.unwrap().unwrap().is_err());
+    assert!(rig.dir.path().join("marker.cleaned").exists());
+}
