@@ -48,7 +48,7 @@ impl ShowArgs {
 }
 
 fn print(console: &mut Console, reply: &TaskReply) {
-    let TaskReply { task, attempts, omitted, note } = reply;
+    let TaskReply { task, attempts, omitted, note, .. } = reply;
     facts(task).print(console);
     if !attempts.is_empty() {
         console.print("");

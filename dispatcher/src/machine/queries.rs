@@ -159,7 +159,7 @@ impl Machine {
     /// GET_TASK, less what does not fit into a datagram (R35).
     fn reply_task(&mut self, reply_to: &ReplyTo, task: TaskView, attempts: Vec<AttemptView>, at: WallTime) {
         let note = self.why_not_running(&task, at);
-        let mut reply = TaskReply { task, attempts, omitted: Vec::new(), note };
+        let mut reply = TaskReply { task, attempts, omitted: Vec::new(), note, progress: None };
         let length = |reply: &TaskReply| serde_json::to_string(reply).map_or(usize::MAX, |text| text.len());
         if length(&reply) > PACK_LOOPBACK_MAX {
             reply.task.payload = None;

@@ -130,5 +130,13 @@ pub(super) fn result_reply(state: &Ended) -> ResultReply {
 
 /// A reply that says nothing yet.
 pub(super) fn empty_reply() -> ResultReply {
-    ResultReply { result: None, error: None, code: None, status: None, attempts: None, task_error: None }
+    ResultReply {
+        result: None,
+        error: None,
+        code: None,
+        status: None,
+        attempts: None,
+        task_error: None,
+        progress: None,
+    }
 }
