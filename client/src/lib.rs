@@ -28,10 +28,10 @@ pub mod machine;
 mod testing;
 
 pub use api::{CallError, Client, ConnectError, Followed, Receipt, Submission, Unknown, WaitError};
-pub use machine::{Failed, Progress, Rejected, Silence};
+pub use machine::{Failed, Progress, Rejected, Silence, Standing};
 pub use taskgrid_protocol::body::{
-    AttemptView, ListTasks, ListTasksReply, ListWorkers, ListWorkersReply, OrderReply, PingReply, StatsReply, Status,
-    StatusCounts, TaskReply, TaskView, WorkerView,
+    AttemptView, ListTasks, ListTasksReply, ListWorkers, ListWorkersReply, OrderReply, PingReply,
+    Progress as TaskProgress, StatsReply, Status, StatusCounts, TaskReply, TaskView, WorkerView,
 };
 pub use taskgrid_protocol::error::TaskError;
 pub use taskgrid_protocol::{ErrorCode, Json, Key, TaskId, TaskType, WallTime};

@@ -215,11 +215,18 @@ fn reject(input: &mut Input<'_>, overheard: &Overheard, task: i64) -> String {
 
 fn heartbeat(input: &mut Input<'_>, overheard: &Overheard) -> String {
     let count = input.below(4);
-    let beats: Vec<String> = (0..count)
-        .map(|_| overheard.attempt(input))
-        .filter_map(|Attempt { task, lease }| Some(format!("{{\"task_id\":{task},\"lease\":\"{}\"}}", lease?)))
-        .collect();
-    format!("{{\"leases\":[{}],\"draining\":{}}}", beats.join(","), input.one_in(4))
+    let attempts: Vec<Attempt> = (0..count).map(|_| overheard.attempt(input)).collect();
+    // One choice for both: with another one each input of the corpus would say something else from here on.
+    let kind = input.below(4);
+    let progress = match kind {
+        1 => r#","progress":{"fraction":0.123456789,"note":"\u001b\u00e9"}"#,
+        2 => r#","progress":{"fraction":-1e300,"note":null}"#,
+        _ => "",
+    };
+    let beats = attempts.into_iter().filter_map(|Attempt { task, lease }| {
+        Some(format!("{{\"task_id\":{task},\"lease\":\"{}\"{progress}}}", lease?))
+    });
+    format!("{{\"leases\":[{}],\"draining\":{}}}", beats.collect::<Vec<_>>().join(","), kind == 3)
 }
 
 fn result(input: &mut Input<'_>, task: i64) -> String {

@@ -59,8 +59,12 @@ pub const ERROR_CODE_MAX: usize = 64;
 /// Handlers that one worker may run at a time.
 pub const CAPACITY_MAX: u32 = 1_024;
 
-/// Leases in one TASK_HEARTBEAT: as many as fit into [`PACK_REMOTE_MAX`] bytes.
+/// Leases in one TASK_HEARTBEAT: as many of ours as fit into [`PACK_REMOTE_MAX`] bytes. With what handlers tell of
+/// their progress fewer do.
 pub const HEARTBEAT_LEASES_MAX: usize = 16;
+
+/// Bytes of the note that a handler adds to its progress; longer ones lose their end. A line at a terminal, or two.
+pub const PROGRESS_NOTE_MAX: usize = 200;
 
 /// The longest time a request may wait at the dispatcher for the end of a task; more is cut (R10a).
 pub const WAIT_MAX: Duration = Duration::from_secs(60);

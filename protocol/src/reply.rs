@@ -50,6 +50,11 @@ impl ReplyTo {
         Self { addr, id, packed, longest }
     }
 
+    /// Whether the source may be forged, so that answers had better be short (R37).
+    pub fn is_stranger(&self) -> bool {
+        self.longest.is_some()
+    }
+
     /// Encodes an answer.
     ///
     /// A request with an `id` gets `{"type":"RESPONSE","id":…,"data":{…}}`. A plain client reads its

@@ -61,6 +61,8 @@ pub enum Local {
     Read(u64, taskgrid_dispatcher::store::Query),
     /// A handler has ended by itself.
     HandlerEnds(RunKey),
+    /// A handler tells how many quarters of its work are done; the last word comes when it has ended.
+    HandlerTells(RunKey, u8),
     /// A handler that was stopped is gone.
     HandlerGone(RunKey),
     /// A plain worker's handler has ended.

@@ -4,19 +4,20 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use taskgrid_protocol::body::{AttemptView, ListWorkers, TaskReply};
 use taskgrid_protocol::{TaskId, TaskType, WallTime};
 use taskgrid_runtime::wall_time;
 
 use super::session::Session;
-use super::text::{escape_line, span};
-use crate::{Client, Receipt, Status};
+use super::text::{escape_line, progress as progress_line, span};
+use crate::{Client, Receipt, Status, TaskProgress};
 
 /// A dispatcher that has just heard of a type gets this long to find out who serves it.
 const LOOKS: u32 = 10;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// How often the user at a terminal is told of failed attempts.
+/// How often the user at a terminal is told what has become of the task.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Says so on standard error if nobody serves the type of a task that was just stored.
@@ -57,11 +58,12 @@ fn unserved_line(task_type: &TaskType, served: &BTreeSet<TaskType>) -> String {
     format!("Nobody serves the type '{task_type}'; served are: {}. The task waits for a worker.", served.join(", "))
 }
 
-/// Tells of each attempt that fails, until it is dropped.
-pub(super) async fn tell_of_attempts(session: &mut Session<'_>, task: TaskId) -> Infallible {
+/// Tells of each attempt that fails, and shows how far the one is that runs, until it is dropped.
+pub(super) async fn tell_of_task(session: &mut Session<'_>, task: TaskId) -> Infallible {
     let mut pace = tokio::time::interval(TELL_EVERY);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut told = None;
+    let mut bar = Bar::default();
     loop {
         pace.tick().await;
         // If this fails, the wait itself will say so.
@@ -70,8 +72,40 @@ pub(super) async fn tell_of_attempts(session: &mut Session<'_>, task: TaskId) ->
         if ended != told {
             told = ended;
             if let Some(line) = attempt_line(&reply, wall_time()) {
-                session.console.tell(&line);
+                bar.step_aside(|| session.console.tell(&line));
             }
+        }
+        bar.show(reply.progress.as_ref());
+    }
+}
+
+/// A line on standard error that shows a progress, while there is one. Dropped, it leaves no trace.
+#[derive(Default)]
+struct Bar(Option<ProgressBar>);
+
+const BAR_LENGTH: u64 = 1_000;
+
+impl Bar {
+    fn show(&mut self, progress: Option<&TaskProgress>) {
+        let Some(progress) = progress else {
+            // The attempt has ended, and the next one has yet to tell.
+            self.0 = None;
+            return;
+        };
+        let bar = self.0.get_or_insert_with(|| {
+            let style = ProgressStyle::with_template("{bar:30} {wide_msg}").expect("the template is well-formed");
+            ProgressBar::new(BAR_LENGTH).with_style(style).with_finish(ProgressFinish::AndClear)
+        });
+        bar.set_message(progress_line(progress));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and the length")]
+        bar.set_position((progress.fraction() * BAR_LENGTH as f64) as u64);
+    }
+
+    /// Lets something else be written above it.
+    fn step_aside(&self, write: impl FnOnce()) {
+        match &self.0 {
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::session::Session;
 use super::text::escape_line;
 use super::{Console, Done, Exit};
 use crate::machine::{End, Silence};
-use crate::{CallError, Failed, Status, Unknown, WaitError};
+use crate::{CallError, Failed, Status, TaskProgress, Unknown, WaitError};
 
 /// What `--output json` prints of a task's end.
 #[derive(Serialize)]
@@ -23,11 +23,13 @@ pub(super) struct EndDocument<'a> {
     pub(super) error: Option<&'a TaskError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) attempts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) progress: Option<&'a TaskProgress>,
 }
 
 impl EndDocument<'_> {
     pub(super) fn new(task_id: Option<TaskId>, status: Option<Status>) -> Self {
-        Self { task_id, status, result: None, error: None, attempts: None }
+        Self { task_id, status, result: None, error: None, attempts: None, progress: None }
     }
 }
 

@@ -1,15 +1,17 @@
 //! `taskgrid result`.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
 use taskgrid_protocol::TaskId;
 use taskgrid_runtime::parse_seconds;
 
+use super::news::tell_of_task;
 use super::outcome::{EndDocument, print_end};
 use super::session::Session;
-use super::{Console, Done, Exit, OutputArgs, ServerArgs, parse_task_id};
-use crate::Progress;
+use super::{Console, Done, Exit, OutputArgs, ServerArgs, parse_task_id, text};
+use crate::{Progress, Standing};
 
 /// Arguments of `taskgrid result`.
 #[derive(Args, Clone, Debug)]
@@ -46,18 +48,38 @@ impl ResultArgs {
         // The first look is answered at once, so silence can be told from waiting.
         let mut progress = session.ask(client.result(self.task)).await?;
         if matches!(progress, Progress::NotReady(_)) && !self.wait.is_zero() {
-            progress = client.wait_at_most(self.task, self.wait).await.map_err(|error| session.fail(&error))?;
+            progress = wait(&mut session, self.task, self.wait).await?;
         }
         match progress {
             Progress::Ended(end) => print_end(&mut session, Some(self.task), end),
-            Progress::NotReady(status) => {
+            Progress::NotReady(Standing { status, progress }) => {
                 if session.wants_json() {
-                    session.console.print_json(&EndDocument::new(Some(self.task), status));
+                    let document = EndDocument::new(Some(self.task), status);
+                    session.console.print_json(&EndDocument { progress: progress.as_ref(), ..document });
                 }
                 let stands = status.map_or_else(String::new, |status| format!(": it is {status}"));
-                session.console.tell(&format!("Task {} has no result yet{stands}.", self.task));
+                let far = progress.map_or_else(String::new, |progress| format!(" ({})", text::progress(&progress)));
+                session.console.tell(&format!("Task {} has no result yet{stands}{far}.", self.task));
                 Err(Exit::Unknown)
             }
         }
     }
+}
+
+/// Waits for the end, and tells a user at a terminal meanwhile what there is to tell.
+async fn wait(session: &mut Session<'_>, task: TaskId, limit: Duration) -> Result<Progress, Exit> {
+    let client = session.client.clone();
+    let waited = {
+        let mut end = pin!(client.wait_at_most(task, limit));
+        if session.console.err_is_terminal {
+            tokio::select! {
+                biased;
+                waited = &mut end => waited,
+                never = tell_of_task(session, task) => match never {},
+            }
+        } else {
+            end.await
+        }
+    };
+    waited.map_err(|error| session.fail(&error))
 }

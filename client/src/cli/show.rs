@@ -7,7 +7,7 @@ use taskgrid_protocol::{Json, TaskId};
 use super::session::Session;
 use super::table::{Columns, Facts};
 use super::{Console, Done, OutputArgs, ServerArgs, parse_task_id, text};
-use crate::{AttemptView, TaskReply, TaskView};
+use crate::{AttemptView, TaskProgress, TaskReply, TaskView};
 
 /// Characters of a payload or result that are shown.
 const VALUE_SHOWN: usize = 1_000;
@@ -48,8 +48,8 @@ impl ShowArgs {
 }
 
 fn print(console: &mut Console, reply: &TaskReply) {
-    let TaskReply { task, attempts, omitted, note } = reply;
-    facts(task).print(console);
+    let TaskReply { task, attempts, omitted, note, progress } = reply;
+    facts(task, progress.as_ref()).print(console);
     if !attempts.is_empty() {
         console.print("");
         console.print("Past attempts, the newest first:");
@@ -68,11 +68,14 @@ fn print(console: &mut Console, reply: &TaskReply) {
     }
 }
 
-fn facts(task: &TaskView) -> Facts {
+fn facts(task: &TaskView, progress: Option<&TaskProgress>) -> Facts {
     let mut facts = Facts::new();
     facts.add("task", task.id.to_string());
     facts.add("type", task.task_type.as_str());
     facts.add("status", task.status.as_str());
+    if let Some(progress) = progress {
+        facts.add("progress", text::progress(progress));
+    }
     facts.add("payload", value(task.payload.as_ref(), task.payload_bytes));
     if let Some(bytes) = task.result_bytes {
         facts.add("result", value(task.result.as_ref(), bytes));

@@ -10,7 +10,7 @@ use serde::Serialize;
 use taskgrid_protocol::{Key, TaskId, TaskType};
 use taskgrid_runtime::parse_seconds;
 
-use super::news::{tell_of_attempts, warn_if_unserved};
+use super::news::{tell_of_task, warn_if_unserved};
 use super::outcome::{end_of, print_end, report_submission_error};
 use super::payload::read_payload;
 use super::session::Session;
@@ -166,7 +166,7 @@ async fn accompany(session: &mut Session<'_>, task_type: &TaskType, receipt: Opt
     if let Some(receipt) = receipt {
         warn_if_unserved(session, task_type, receipt).await;
         if session.console.err_is_terminal {
-            return tell_of_attempts(session, receipt.task).await;
+            return tell_of_task(session, receipt.task).await;
         }
     }
     std::future::pending().await

@@ -7,6 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat};
 use taskgrid_protocol::{Json, WallTime};
 
+use crate::TaskProgress;
+
 /// Whether a terminal might do something else with `c` than to show it: control characters, escape
 /// sequences, and marks that turn the direction of what follows.
 fn is_mischievous(c: char) -> bool {
@@ -80,6 +82,17 @@ pub(super) fn span(span: Duration) -> String {
     }
 }
 
+/// `40 %  resizing`, in one line. Rounded down: what is not done is not at 100 %.
+pub(super) fn progress(progress: &TaskProgress) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 100")]
+    let percent = (progress.fraction() * 100.0 + ROUNDING).floor() as u32;
+    let note = progress.note().map(|note| format!("  {}", escape_line(note)));
+    format!("{percent} %{}", note.unwrap_or_default())
+}
+
+/// A fraction has six decimals, so this lifts none over the next percent but those that are it: 0.29 is a little less.
+const ROUNDING: f64 = 1e-6;
+
 /// `1 task`, `2 tasks`.
 pub(super) fn count(number: usize, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
@@ -106,6 +119,17 @@ mod tests {
         assert!(escaped.chars().all(|c| !is_mischievous(c) || c == '\n'), "{escaped}");
         let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
         assert_eq!(read(&escaped), read(json));
+    }
+
+    #[test]
+    fn a_progress_is_a_percentage_and_a_note_that_does_no_mischief() {
+        let line = |fraction, note: &str| progress(&TaskProgress::new(fraction, Some(note.to_owned())).unwrap());
+        assert_eq!(line(0.4, "resizing"), "40 %  resizing");
+        assert_eq!(line(0.999_999, ""), "99 %");
+        assert_eq!(line(0.5, "a\u{1b}[2Jb\nc"), r"50 %  a\u{1b}[2Jb\nc");
+        for percent in 0..=100 {
+            assert_eq!(line(f64::from(percent) / 100.0, ""), format!("{percent} %"));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use taskgrid_protocol::body::{PostReply, PostTask, Status};
+use taskgrid_protocol::body::{PostReply, PostTask, Progress as TaskProgress, Status};
 use taskgrid_protocol::error::TaskError;
 use taskgrid_protocol::{Body, ErrorCode, Json, TaskId};
 
@@ -102,8 +102,17 @@ pub enum Answer {
 pub enum Progress {
     /// It has.
     Ended(End),
-    /// It has not; this is where it stands, if the dispatcher said so.
-    NotReady(Option<Status>),
+    /// It has not.
+    NotReady(Standing),
+}
+
+/// Where a task stands that has not ended, as far as the dispatcher said so.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// Whether it waits or runs.
+    pub status: Option<Status>,
+    /// How far its attempt is, if its handler tells.
+    pub progress: Option<TaskProgress>,
 }
 
 /// How a task ended.

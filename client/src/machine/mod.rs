@@ -21,7 +21,9 @@ use rand_core::RngCore;
 use taskgrid_protocol::outbox::Due;
 use taskgrid_protocol::{Body, ErrorCode, Message, Node, Outbox, RequestId, Timers, Timestamp, Transmit};
 
-pub use call::{Answer, Call, CallId, Effect, End, Event, Failed, Outcome, Progress, Rejected, Request, Silence};
+pub use call::{
+    Answer, Call, CallId, Effect, End, Event, Failed, Outcome, Progress, Rejected, Request, Silence, Standing,
+};
 use conversation::{Conversation, Stage};
 use path::Path;
 use reply::Said;

@@ -7,7 +7,7 @@ use taskgrid_protocol::body::{OrderReply, PostReply, ResultReply, Status};
 use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::{Body, ErrorCode, Json};
 
-use super::call::{Answer, End, Failed, Rejected, Request};
+use super::call::{Answer, End, Failed, Rejected, Request, Standing};
 use super::limits::{PAUSE_DEFAULT, PAUSE_MAX, PAUSE_MIN};
 
 /// An answer, as far as a call is concerned.
@@ -20,7 +20,7 @@ pub(super) enum Said {
     /// The task has ended.
     Ended(End),
     /// The task has not ended.
-    NotReady(Option<Status>),
+    NotReady(Standing),
     /// No. `Some`: ask again after this time.
     Refused(Rejected, Option<Duration>),
     /// The answer is too long for so short a request: ask with at least so many bytes (R37).
@@ -68,7 +68,7 @@ impl Said {
         let message = refusal.error.unwrap_or_else(|| format!("the server answered {code:?} and no more"));
         if matches!(request, Request::Submit { wait: true, .. } | Request::Watch { .. }) {
             match code {
-                ErrorCode::NotReady => return Self::NotReady(refusal.status),
+                ErrorCode::NotReady => return Self::NotReady(read_standing(data, refusal.status)),
                 ErrorCode::TaskCancelled => return Self::Ended(End::Cancelled),
                 ErrorCode::TaskFailed => return Self::Ended(End::Failed(read_failure(data, message))),
                 _ => {}
@@ -87,6 +87,11 @@ fn pause(code: ErrorCode, retry_after_ms: Option<u64>) -> Option<Duration> {
         Some(millis) => Some(Duration::from_millis(millis).clamp(PAUSE_MIN, PAUSE_MAX)),
         None => is_passing.then_some(PAUSE_DEFAULT),
     }
+}
+
+/// A progress that this version does not understand is none: the task is not ready all the same.
+fn read_standing(data: &Json, status: Option<Status>) -> Standing {
+    Standing { status, progress: data.read::<ResultReply>().ok().and_then(|reply| reply.progress) }
 }
 
 fn read_failure(data: &Json, message: String) -> Failed {

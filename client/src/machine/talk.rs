@@ -52,9 +52,9 @@ impl Machine {
             Said::Answer(answer) => self.end(now, id, Outcome::Ok(answer)),
             Said::Ended(end) => self.end(now, id, Outcome::Ok(Answer::Progress(Progress::Ended(end)))),
             Said::Stored(reply) => self.handle_stored(now, id, reply),
-            Said::NotReady(status) if is_current => {
+            Said::NotReady(standing) if is_current => {
                 if conversation.is_content(now) {
-                    self.end(now, id, Outcome::Ok(Answer::Progress(Progress::NotReady(status))));
+                    self.end(now, id, Outcome::Ok(Answer::Progress(Progress::NotReady(standing))));
                 } else if conversation.may_wait() {
                     self.wait(now, id, true);
                 }

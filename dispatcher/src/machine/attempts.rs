@@ -5,7 +5,7 @@ use std::collections::btree_map::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskgrid_protocol::body::{Status, TaskObject};
+use taskgrid_protocol::body::{Progress, Status, TaskObject};
 use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::{Beside, Body, Instance, Lease, Message, Resolved, TaskId, TaskType, Timestamp};
@@ -53,6 +53,8 @@ pub(super) struct Attempt {
     pub(super) holds_slot: bool,
     /// Its end is in a batch.
     pub(super) ending: bool,
+    /// What its handler has told last. Not in the table: it is old after a second, and a heartbeat must need no disk.
+    pub(super) progress: Option<Progress>,
 }
 
 impl Attempt {
@@ -188,6 +190,7 @@ impl Machine {
             lease_until: now + lease_span,
             holds_slot: true,
             ending: false,
+            progress: None,
         };
         self.attempts.insert(task, attempt);
         if stage == Stage::Unsent {

@@ -290,7 +290,7 @@ impl Node for Machine {
             Body::ResultReturn(_) => self.handle_result(now, from, message),
             Body::TaskAck(ack) => self.handle_ack(now, ack, lease),
             Body::TaskReject(reject) => self.handle_reject(now, reject, message.beside),
-            Body::TaskHeartbeat(heartbeat) => self.handle_heartbeat(now, &to, &heartbeat),
+            Body::TaskHeartbeat(heartbeat) => self.handle_heartbeat(now, &to, heartbeat),
             Body::Response(data) => self.handle_answer(now, from, message.beside.id.as_ref(), &data),
             Body::RegisterWorker(_) | Body::Heartbeat(_) | Body::DeregisterWorker(_) | Body::LookupWorker(_) => {
                 let error = "this is a dispatcher; workers are registered and looked up at the name service, by default port 5001";
@@ -331,8 +331,8 @@ impl Node for Machine {
                 Due::Expired(Sending::Task(_) | Sending::Revoke(_) | Sending::Cancel(..)) => {}
             }
         }
-        while let Some(waiter) = self.waiters.pop_due(now) {
-            self.reply_not_ready(&waiter);
+        while let Some((task, waiter)) = self.waiters.pop_due(now) {
+            self.reply_not_ready(&waiter, task);
         }
     }
 

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use taskgrid_protocol::body::{
-    AttemptView, ListTasks, ListTasksReply, ListWorkersReply, StatsReply, Status, TaskReply, TaskView, WorkerView,
+    AttemptView, ListTasks, ListTasksReply, ListWorkersReply, ResultReply, StatsReply, Status, TaskReply, TaskView,
+    WorkerView,
 };
 use taskgrid_protocol::limits::{LIST_MAX, PACK_LOOPBACK_MAX};
 use taskgrid_protocol::{ErrorCode, ReplyTo, TaskId, TaskType, Timestamp, WallTime};
@@ -21,7 +22,10 @@ const LIST_DEFAULT: u32 = 20;
 #[derive(Debug)]
 pub(super) enum Reading {
     /// GET_RESULT without waiting.
-    Result,
+    Result {
+        /// Of which task.
+        task: TaskId,
+    },
     /// A request that waits already looks whether the end came before it.
     Waited {
         /// For which task.
@@ -87,7 +91,7 @@ impl Machine {
     ) {
         let task = get.task_id;
         match get.wait_s {
-            None => self.read(reply_to, Reading::Result, Query::Result(task)),
+            None => self.read(reply_to, Reading::Result { task }, Query::Result(task)),
             Some(wait) if self.add_waiter(now, task, &reply_to, wait) => self.read_for_waiter(reply_to, task),
             Some(_) => self.reply_overloaded(&reply_to, "too many requests wait for the end of a task"),
         }
@@ -120,12 +124,12 @@ impl Machine {
             }
         };
         match (reading, answer) {
-            (Reading::Result, Answer::Result(state)) => self.reply_state(&reply_to, state.as_ref()),
+            (Reading::Result { task }, Answer::Result(state)) => self.reply_state(&reply_to, task, state.as_ref()),
             (Reading::Waited { task }, Answer::Result(state)) => {
                 let is_final = state.as_ref().is_none_or(|state| state.status.is_ended());
                 // If the end has come in the meantime, it has been answered.
                 if is_final && self.waiters.remove(task, &reply_to) {
-                    self.reply_state(&reply_to, state.as_ref());
+                    self.reply_state(&reply_to, task, state.as_ref());
                 }
             }
             (Reading::Task, Answer::Task(Some(found))) => {
@@ -149,9 +153,13 @@ impl Machine {
         }
     }
 
-    fn reply_state(&mut self, reply_to: &ReplyTo, state: Option<&Ended>) {
+    fn reply_state(&mut self, reply_to: &ReplyTo, task: TaskId, state: Option<&Ended>) {
         match state {
-            Some(state) => self.reply(reply_to, &result_reply(state)),
+            Some(state) => {
+                let is_running = state.status == Status::Running;
+                let progress = is_running.then(|| self.progress_for(reply_to, task)).flatten();
+                self.reply(reply_to, &ResultReply { progress, ..result_reply(state) });
+            }
             None => self.reply_error(reply_to, ErrorCode::NotFound, "Task not found"),
         }
     }
@@ -159,7 +167,10 @@ impl Machine {
     /// GET_TASK, less what does not fit into a datagram (R35).
     fn reply_task(&mut self, reply_to: &ReplyTo, task: TaskView, attempts: Vec<AttemptView>, at: WallTime) {
         let note = self.why_not_running(&task, at);
-        let mut reply = TaskReply { task, attempts, omitted: Vec::new(), note };
+        // The row was read a moment ago, and may be of an attempt before the one that is known here.
+        let current = self.attempts.get(task.id).filter(|it| it.lease.is_some() && it.lease == task.lease);
+        let progress = current.filter(|_| task.status == Status::Running).and_then(|it| it.progress.clone());
+        let mut reply = TaskReply { task, attempts, omitted: Vec::new(), note, progress };
         let length = |reply: &TaskReply| serde_json::to_string(reply).map_or(usize::MAX, |text| text.len());
         if length(&reply) > PACK_LOOPBACK_MAX {
             reply.task.payload = None;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taskgrid_protocol::body::{
-    Failure, HeartbeatReply, RejectReason, ResultReturn, TaskAck, TaskHeartbeat, TaskReject,
+    Failure, HeartbeatReply, Progress, RejectReason, ResultReturn, TaskAck, TaskHeartbeat, TaskReject,
 };
 use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::limits::VALUE_MAX;
@@ -163,23 +163,31 @@ impl Machine {
     }
 
     /// TASK_HEARTBEAT: renews the leases that are current (R16, R17).
-    pub(super) fn handle_heartbeat(&mut self, now: Timestamp, reply_to: &ReplyTo, heartbeat: &TaskHeartbeat) {
+    pub(super) fn handle_heartbeat(&mut self, now: Timestamp, reply_to: &ReplyTo, heartbeat: TaskHeartbeat) {
         let mut reply = HeartbeatReply::default();
-        for beat in &heartbeat.leases {
+        for beat in heartbeat.leases {
             let current = self.attempts.get(beat.task_id).filter(|attempt| attempt.is_under(&beat.lease));
             let worker = current.map(|attempt| (attempt.worker, attempt.replaced));
             if let (Some((worker, false)), true) = (worker, heartbeat.draining) {
                 self.note_draining(now, worker);
             }
             if self.outbox.contains(&Sending::Cancel(beat.task_id, beat.lease.clone())) {
-                reply.cancel.push(beat.lease.clone());
+                reply.cancel.push(beat.lease);
             } else if worker.is_some() {
                 self.renew(now, beat.task_id);
+                self.note_progress(beat.task_id, beat.progress);
             } else {
-                reply.unknown.push(beat.lease.clone());
+                reply.unknown.push(beat.lease);
             }
         }
         self.reply(reply_to, &reply);
+    }
+
+    /// A handler's last word counts until the attempt ends, also where a later heartbeat has none.
+    fn note_progress(&mut self, task: TaskId, progress: Option<Progress>) {
+        if let (Some(attempt), Some(progress)) = (self.attempts.get_mut(task), progress) {
+            attempt.progress = Some(progress);
+        }
     }
 
     /// A worker's own count of its free slots rode on a message about one of its attempts.

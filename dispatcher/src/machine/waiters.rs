@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use taskgrid_protocol::body::{ResultReply, Span, Status};
+use taskgrid_protocol::body::{Progress, ResultReply, Span, Status};
 use taskgrid_protocol::limits::WAIT_MAX;
 use taskgrid_protocol::{ErrorCode, ReplyTo, TaskId, Timers, Timestamp};
 
@@ -57,10 +57,10 @@ impl Waiters {
     }
 
     /// The next one whose time is up; it waits no longer.
-    pub(super) fn pop_due(&mut self, now: Timestamp) -> Option<ReplyTo> {
+    pub(super) fn pop_due(&mut self, now: Timestamp) -> Option<(TaskId, ReplyTo)> {
         let (task, waiter) = self.deadlines.pop_due(now)?;
         self.drop_from_task(task, &waiter);
-        Some(waiter)
+        Some((task, waiter))
     }
 
     pub(super) fn next(&self) -> Option<Timestamp> {
@@ -94,13 +94,23 @@ impl Machine {
         }
     }
 
-    pub(super) fn reply_not_ready(&mut self, waiter: &ReplyTo) {
+    pub(super) fn reply_not_ready(&mut self, waiter: &ReplyTo, task: TaskId) {
         let reply = ResultReply {
             error: Some("Result not ready".to_owned()),
             code: Some(ErrorCode::NotReady),
+            progress: self.progress_for(waiter, task),
             ..empty_reply()
         };
         self.reply(waiter, &reply);
+    }
+
+    /// What NOT_READY adds. Not for strangers: their answer would become so long that they had to ask again (R37), and
+    /// a plain client has always been told NOT_READY.
+    pub(super) fn progress_for(&self, reply_to: &ReplyTo, task: TaskId) -> Option<Progress> {
+        if reply_to.is_stranger() {
+            return None;
+        }
+        self.attempts.get(task)?.progress.clone()
     }
 }
 
@@ -130,5 +140,13 @@ pub(super) fn result_reply(state: &Ended) -> ResultReply {
 
 /// A reply that says nothing yet.
 pub(super) fn empty_reply() -> ResultReply {
-    ResultReply { result: None, error: None, code: None, status: None, attempts: None, task_error: None }
+    ResultReply {
+        result: None,
+        error: None,
+        code: None,
+        status: None,
+        attempts: None,
+        task_error: None,
+        progress: None,
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use taskgrid_protocol::body::Failure;
+use taskgrid_protocol::body::{Failure, Progress};
 use taskgrid_protocol::{Instance, Json, Lease, TaskType, Timestamp};
 use taskgrid_worker::machine::{Config, Effect, Event, Machine, Outcome, RunKey};
 
@@ -44,6 +44,8 @@ pub(crate) fn run(input: &[u8]) -> Reached {
         stopped: BTreeSet::new(),
         leases: BTreeMap::new(),
         looked_up: BTreeSet::new(),
+        last_run: None,
+        words: 0,
         draining: false,
         exited: false,
     };
@@ -73,6 +75,9 @@ struct Host {
     /// Leases that were started, and when they ended.
     leases: BTreeMap<Lease, Option<Timestamp>>,
     looked_up: BTreeSet<String>,
+    last_run: Option<RunKey>,
+    /// How often a handler has told its progress.
+    words: u8,
     draining: bool,
     exited: bool,
 }
@@ -87,6 +92,7 @@ impl Host {
                     self.end(run, outcome(input));
                 }
             }
+            4 if self.looked_up.is_empty() => self.tell_progress(),
             4 => self.look_up(input),
             5 if input.one_in(4) => {
                 self.served = types(input);
@@ -107,6 +113,15 @@ impl Host {
             self.leases.insert(lease, Some(self.bench.now));
         }
         self.bench.happen(Event::Ended(run, outcome));
+    }
+
+    /// The run that was started last tells how far it is, also when it has ended or was stopped. Draws nothing.
+    fn tell_progress(&mut self) {
+        let Some(run) = self.last_run else { return };
+        self.words = self.words.wrapping_add(1);
+        let note = "\u{1b}é".repeat(usize::from(self.words));
+        let progress = Progress::new(f64::from(self.words) / 100.0, Some(note)).expect("it is finite");
+        self.bench.happen(Event::Progress(run, progress));
     }
 
     fn look_up(&mut self, input: &mut Input<'_>) {
@@ -151,6 +166,7 @@ impl Host {
             let is_forgotten = |ended: Timestamp| self.bench.now.since(ended) > REMEMBERED_FOR;
             assert!(ended.is_none_or(|ended| ended.is_some_and(is_forgotten)), "{lease} was started twice");
         }
+        self.last_run = Some(run);
         let before = self.handlers.insert(run, lease);
         assert!(before.is_none(), "{run:?} is there already");
         assert!(self.handlers.len() <= CAPACITY as usize, "{} handlers run", self.handlers.len());

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Progress;
 use crate::error::TaskError;
 use crate::json::present;
 use crate::limits::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, SPAN_MAX};
@@ -281,6 +282,9 @@ pub struct ResultReply {
     /// What the last attempt of a failed task said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_error: Option<TaskError>,
+    /// With NOT_READY: how far the attempt is that runs, if its handler tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 /// One task, as GET_TASK and LIST_TASKS show it. Times are Unix seconds.
@@ -371,6 +375,9 @@ pub struct TaskReply {
     /// One sentence on why it is not running, if it has not ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+    /// How far the attempt is that runs, if its handler tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
 }
 
 /// The answer to LIST_TASKS.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Span, Status};
 use crate::error::{TaskError, task_code};
 use crate::json::present;
-use crate::limits::{ERROR_CODE_MAX, ERROR_MESSAGE_MAX};
+use crate::limits::{ERROR_CODE_MAX, ERROR_MESSAGE_MAX, PROGRESS_NOTE_MAX};
 use crate::{Json, Lease, TaskId, TaskType, WallTime};
 
 /// The `data` of TASK: exactly these fields, since plain workers build their task from them and choke on
@@ -108,7 +108,7 @@ pub struct TaskHeartbeat {
 }
 
 /// One attempt in a TASK_HEARTBEAT.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseBeat {
     /// Which task.
     pub task_id: TaskId,
@@ -119,16 +119,73 @@ pub struct LeaseBeat {
     pub progress: Option<Progress>,
 }
 
-impl Eq for LeaseBeat {}
-
-/// What a handler tells of its progress.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What a handler tells of its progress: `{"fraction":0.4,"note":"resizing"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "ProgressForm", into = "ProgressForm")]
 pub struct Progress {
+    /// Whole numbers, since a fraction that is read and written again must stay what it was.
+    millionths: u32,
+    note: Option<String>,
+}
+
+const MILLION: f64 = 1_000_000.0;
+
+impl Progress {
+    /// `fraction` goes from 0 to 1, and what lies outside counts as the nearer end: a handler that adds up its parts
+    /// ends a little above 1, and a heartbeat that is refused for that would cost it its lease. Six decimals are kept.
+    /// `note` is for people; of a longer one than [`PROGRESS_NOTE_MAX`] bytes the end is lost, and an empty one is none.
+    ///
+    /// `None`: the fraction is no number, or infinite.
+    pub fn new(fraction: f64, note: Option<String>) -> Option<Self> {
+        if !fraction.is_finite() {
+            return None;
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and a million")]
+        let millionths = (fraction.clamp(0.0, 1.0) * MILLION).round() as u32;
+        let note = note.filter(|note| !note.is_empty()).map(|mut note| {
+            truncate(&mut note, PROGRESS_NOTE_MAX);
+            note
+        });
+        Some(Self { millionths, note })
+    }
+
     /// 0 to 1.
-    pub fraction: f64,
-    /// For people.
+    pub fn fraction(&self) -> f64 {
+        f64::from(self.millionths) / MILLION
+    }
+
+    /// For people; whoever prints it escapes it.
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
+    }
+
+    /// The same without words.
+    #[must_use]
+    pub fn without_note(self) -> Self {
+        Self { note: None, ..self }
+    }
+}
+
+/// [`Progress`] as it stands on the wire.
+#[derive(Serialize, Deserialize)]
+struct ProgressForm {
+    fraction: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub note: Option<String>,
+    note: Option<String>,
+}
+
+impl TryFrom<ProgressForm> for Progress {
+    type Error = &'static str;
+
+    fn try_from(form: ProgressForm) -> Result<Self, Self::Error> {
+        Self::new(form.fraction, form.note).ok_or("'fraction' is a number from 0 to 1")
+    }
+}
+
+impl From<Progress> for ProgressForm {
+    fn from(progress: Progress) -> Self {
+        Self { fraction: progress.fraction(), note: progress.note }
+    }
 }
 
 /// The answer to TASK_HEARTBEAT. Leases that it does not name are fine.
@@ -230,4 +287,41 @@ pub struct Stored {
     /// Another attempt, or an earlier copy, had ended the task before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub duplicate: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Progress {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn a_fraction_outside_of_0_to_1_counts_as_the_nearer_end_and_what_is_no_number_is_none() {
+        for (given, kept) in [(0.4, 0.4), (-0.1, 0.0), (1.000_000_1, 1.0), (40.0, 1.0), (1.0 / 3.0, 0.333_333)] {
+            assert_eq!(Progress::new(given, None).unwrap().fraction(), kept);
+            assert_eq!(read(&format!("{{\"fraction\":{given}}}")).fraction(), kept);
+        }
+        assert!([f64::NAN, f64::INFINITY, f64::NEG_INFINITY].iter().all(|it| Progress::new(*it, None).is_none()));
+        assert!(serde_json::from_str::<Progress>(r#"{"fraction":1e999}"#).is_err());
+    }
+
+    #[test]
+    fn a_note_is_cut_between_characters_and_an_empty_one_is_none() {
+        let cut = Progress::new(0.5, Some("é".repeat(150) + "x")).unwrap();
+        assert_eq!(cut.note().unwrap(), "é".repeat(100));
+        let odd = Progress::new(0.5, Some("x".to_owned() + &"é".repeat(150))).unwrap();
+        assert_eq!(odd.note().unwrap().len(), 199);
+        assert_eq!(read(r#"{"fraction":0.5,"note":""}"#).note(), None);
+        assert_eq!(read(r#"{"fraction":0.5,"note":null}"#).note(), None);
+    }
+
+    #[test]
+    fn every_fraction_is_read_as_it_was_written() {
+        for millionths in (0..=1_000_000).step_by(7) {
+            let progress = Progress { millionths, note: Some("a\u{1b}b".to_owned()) };
+            assert_eq!(read(&serde_json::to_string(&progress).unwrap()), progress);
+        }
+    }
 }

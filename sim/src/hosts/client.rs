@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use taskgrid_client::machine::{Answer, Call, CallId, Config, Effect, Event, Machine, Outcome, Progress, Request};
+use taskgrid_client::machine::{
+    Answer, Call, CallId, Config, Effect, Event, Machine, Outcome, Progress, Request, Standing,
+};
 use taskgrid_client::{ErrorCode, Rejected, Status};
 use taskgrid_protocol::body::{TaskRef, TaskReply};
 use taskgrid_protocol::limits::ANSWER_DEADLINE;
@@ -259,7 +261,7 @@ impl Person {
                     context.later.push((context.dice.range(0, SECOND), Local::Act(Action::Retry(task))));
                 }
             }
-            Progress::NotReady(status) => {
+            Progress::NotReady(Standing { status, .. }) => {
                 context.record.tell(context.at, context.life, What::Stands(task, status));
                 debug_assert_ne!(status, Some(Status::Done));
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use taskgrid_protocol::body::Failure;
+use taskgrid_protocol::body::{Failure, Progress};
 use taskgrid_protocol::{Instance, TaskType, Timestamp};
 use taskgrid_worker::machine::{Config, Effect, Event, Exit, Machine, RunKey, Task};
 
@@ -93,6 +93,10 @@ impl Host for Worker {
                 self.end(context, key, false);
             }
             Local::HandlerEnds(_) => {}
+            Local::HandlerTells(key, quarters) => {
+                let progress = Progress::new(f64::from(quarters) / 4.0, Some(format!("{quarters} of 4")))?;
+                self.driven.as_mut()?.node.handle_event(now, Event::Progress(key, progress));
+            }
             Local::HandlerGone(key) => self.end(context, key, true),
             Local::LookedUp { name, fails } => {
                 let addr = context.answer(&name, fails);
@@ -123,6 +127,12 @@ fn perform(handlers: &mut BTreeMap<RunKey, Running>, effect: Effect, context: &m
                 Deed::Ends(span, _) => context.later.push((*span, Local::HandlerEnds(key))),
                 Deed::Kills => context.later.push((context.dice.range(0, SECOND), Local::HandlerEnds(key))),
                 Deed::Hangs => {}
+            }
+            if let (true, Deed::Ends(span, _)) = (context.options.progress, &deed) {
+                // The last word is late by a moment, as a line in a pipe may be.
+                let words =
+                    (1..=4).map(|quarters| (span * u64::from(quarters) / 4, Local::HandlerTells(key, quarters)));
+                context.later.extend(words);
             }
             handlers.insert(key, Running { task, deed, stopped: false });
         }

@@ -211,3 +211,22 @@ fn a_cancelled_task_stops_its_handler() {
     assert!(rig.grid.run(&["cancel", &task]).status.success());
     eventually("the handler's cleaning up", || rig.handlers.path().join(".pid.cleaned").exists().then_some(()));
 }
+
+#[test]
+fn the_progress_of_a_handler_is_shown_while_it_runs() {
+    if !is_installed("python3") {
+        return skipped("python3");
+    }
+    let source = "import taskgrid\ndef handle(payload):\n    taskgrid.progress(0.4, 'two of five')\n    return open(payload).read()\n";
+    let rig = Rig::start(&[("slow.py", source)], &[]);
+    let gate = rig.handlers.path().join(".gate");
+    assert!(std::process::Command::new("mkfifo").arg(&gate).status().unwrap().success());
+    let task = rig.grid.submit("slow", gate.to_str().unwrap());
+    let shown = eventually("the progress", || {
+        let shown = String::from_utf8(rig.grid.run(&["show", &task]).stdout).unwrap();
+        shown.contains("two of five").then_some(shown)
+    });
+    assert!(shown.contains("40 %"), "{shown}");
+    fs::write(&gate, "open").unwrap();
+    assert_eq!(rig.grid.result(&task), "open");
+}

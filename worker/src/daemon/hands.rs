@@ -1,17 +1,23 @@
 //! Does what the machine asks for: runs handlers, looks names up, tells the operator.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
-use taskgrid_protocol::body::Failure;
+use taskgrid_protocol::body::{Failure, Progress};
 use taskgrid_protocol::error::task_code;
 use taskgrid_protocol::limits::CAPACITY_MAX;
 use taskgrid_runtime::Names;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Interval, interval};
 
-use crate::handlers::{Handler, Run, Serving};
-use crate::machine::{Effect, Event, Exit, Note, RunKey, Task};
+use crate::handlers::{Handler, Run, Running, Serving};
+use crate::machine::{Effect, Event, Exit, Note, Outcome, RunKey, Task};
+
+/// A handler may tell its progress as often as it likes. This often is it passed on.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// Dropping it stops all handlers.
 pub(super) struct Hands {
@@ -58,7 +64,7 @@ impl Hands {
                 self.remember(run, line.stop);
                 let (running, events) = (handler.run(given), self.events.clone());
                 self.spawn(async move {
-                    let outcome = running.await;
+                    let outcome = listen(run, running, line.progress, &events).await;
                     report(&events, Event::Ended(run, outcome)).await;
                 });
                 return;
@@ -85,6 +91,32 @@ impl Hands {
         while self.tasks.try_join_next().is_some() {}
         self.tasks.spawn(task);
     }
+}
+
+/// Waits for the outcome, and reports what the handler tells of its progress.
+async fn listen(
+    run: RunKey,
+    mut running: Running,
+    mut progress: watch::Receiver<Option<Progress>>,
+    events: &mpsc::Sender<Event>,
+) -> Outcome {
+    let mut pace = interval(TELL_EVERY);
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut running => return outcome,
+            Some(told) = latest(&mut progress, &mut pace) => report(events, Event::Progress(run, told)).await,
+        }
+    }
+}
+
+/// What was told last, when something new was. Never, when the handler has ended.
+async fn latest(progress: &mut watch::Receiver<Option<Progress>>, pace: &mut Interval) -> Option<Progress> {
+    if progress.changed().await.is_err() {
+        pending::<()>().await;
+    }
+    pace.tick().await;
+    progress.borrow_and_update().clone()
 }
 
 async fn report(events: &mpsc::Sender<Event>, event: Event) {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use taskgrid_protocol::body::{HeartbeatReply, LeaseBeat, TaskHeartbeat};
-use taskgrid_protocol::limits::HEARTBEAT_LEASES_MAX;
+use taskgrid_protocol::body::{HeartbeatReply, LeaseBeat, Progress, TaskHeartbeat};
+use taskgrid_protocol::limits::{HEARTBEAT_LEASES_MAX, PACK_REMOTE_MAX};
 use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::{Beside, Body, Json, Message, RequestId, Timestamp};
 
-use super::limits::HEARTBEAT_RESEND;
+use super::limits::{HEARTBEAT_RESEND, NOTED_MAX};
 use super::memory::{Name, Stage};
 use super::{Alarm, Asked, Machine};
 
@@ -16,26 +16,39 @@ impl Machine {
     /// Tells each dispatcher which of its attempts are here, running or not yet stored. What it has not
     /// answered of the last round is of the past.
     pub(super) fn beat(&mut self, now: Timestamp) {
-        let unanswered: Vec<u64> =
-            self.asked.iter().filter(|(_, asked)| matches!(asked, Asked::Heartbeat)).map(|(id, _)| *id).collect();
-        for id in unanswered {
-            self.forget(id);
-        }
+        self.forget_beats(now);
         let mut beats: BTreeMap<SocketAddr, Vec<LeaseBeat>> = BTreeMap::new();
         for (name, attempt) in self.memory.live() {
             if let Some(lease) = name.lease().cloned() {
-                let beat = LeaseBeat { task_id: attempt.task.0, lease, progress: None };
+                let progress = match attempt.stage {
+                    Stage::Running(run) => self.runs.progress(run).cloned(),
+                    _ => None,
+                };
+                let beat = LeaseBeat { task_id: attempt.task.0, lease, progress };
                 beats.entry(attempt.route.dispatcher).or_default().push(beat);
             }
         }
         if !beats.is_empty() {
+            self.beat_at = Some(now);
             self.timers.set(Alarm::Heartbeat, now + self.config.heartbeat_every);
         }
         for (dispatcher, beats) in beats {
-            for leases in beats.chunks(HEARTBEAT_LEASES_MAX) {
-                self.send_heartbeat(now, dispatcher, leases.to_vec());
+            for leases in in_pieces(beats) {
+                self.send_heartbeat(now, dispatcher, leases);
             }
         }
+    }
+
+    /// Earlier rounds are not sent again. Their answers are listened to for as long as a round lasts that nothing brings
+    /// forward: they may take longer than the next progress, and say what is to be stopped.
+    fn forget_beats(&mut self, now: Timestamp) {
+        let every = self.config.heartbeat_every;
+        let (outbox, asked) = (&mut self.outbox, &mut self.asked);
+        asked.retain(|id, asked| {
+            let Asked::Heartbeat(sent) = asked else { return true };
+            outbox.forget(id);
+            *sent + every > now
+        });
     }
 
     fn send_heartbeat(&mut self, now: Timestamp, to: SocketAddr, leases: Vec<LeaseBeat>) {
@@ -44,7 +57,7 @@ impl Machine {
             Beside { id: Some(RequestId::number(id)), free_slots: Some(self.free_slots()), ..Beside::default() };
         let heartbeat = TaskHeartbeat { leases, draining: self.draining };
         let transmit = Message::new(beside, Body::TaskHeartbeat(heartbeat)).transmit(to, false);
-        self.ask(now, id, Asked::Heartbeat, transmit, Patience::every(HEARTBEAT_RESEND));
+        self.ask(now, id, Asked::Heartbeat(now), transmit, Patience::every(HEARTBEAT_RESEND));
     }
 
     /// The dispatcher has answered: some attempts are to be stopped. Those that it does not know go on,
@@ -62,4 +75,39 @@ impl Machine {
             }
         }
     }
+}
+
+/// What stands around the leases, at most: `type`, an `id` of 20 digits, `free_slots` of four and `draining` are 107 bytes.
+const ENVELOPE: usize = 120;
+
+/// Cuts what one dispatcher is told into pieces, each of which fits into a datagram that no network splits. Where that
+/// takes too much, the notes stay away: the leases are what matters.
+fn in_pieces(mut beats: Vec<LeaseBeat>) -> Vec<Vec<LeaseBeat>> {
+    let is_crowded = beats.len() > NOTED_MAX;
+    let mut pieces: Vec<Vec<LeaseBeat>> = Vec::new();
+    let mut room = 0;
+    for beat in &mut beats {
+        if is_crowded || ENVELOPE + length(beat) > PACK_REMOTE_MAX {
+            beat.progress = beat.progress.take().map(Progress::without_note);
+        }
+    }
+    for beat in beats {
+        let length = length(&beat);
+        match pieces.last_mut() {
+            Some(piece) if piece.len() < HEARTBEAT_LEASES_MAX && length <= room => {
+                room -= length;
+                piece.push(beat);
+            }
+            _ => {
+                room = (PACK_REMOTE_MAX - ENVELOPE).saturating_sub(length);
+                pieces.push(vec![beat]);
+            }
+        }
+    }
+    pieces
+}
+
+/// The bytes that a lease takes in a heartbeat, with the comma after it.
+fn length(beat: &LeaseBeat) -> usize {
+    Json::of(beat).len() + 1
 }

@@ -46,7 +46,7 @@ impl Machine {
 
     /// Whether nothing is left to do.
     pub(super) fn is_drained(&self) -> bool {
-        self.draining && self.runs.is_empty() && self.asked.values().all(|asked| matches!(asked, Asked::Heartbeat))
+        self.draining && self.runs.is_empty() && self.asked.values().all(|asked| matches!(asked, Asked::Heartbeat(_)))
     }
 
     /// The time is up, whatever is left.

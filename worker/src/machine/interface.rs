@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use taskgrid_protocol::body::Failure;
+use taskgrid_protocol::body::{Failure, Progress};
 use taskgrid_protocol::{Instance, Json, Lease, TaskId, TaskType};
 
 /// What an operator may set.
@@ -55,6 +55,9 @@ pub struct RunKey(pub(super) u64);
 pub enum Event {
     /// A handler has ended, stopped or not. Follows each [`Effect::Run`] exactly once.
     Ended(RunKey, Outcome),
+    /// A handler tells how far it is, as often as it likes: the last word counts, and dispatchers hear of it at most once
+    /// a second (R16). Of a run that has ended, or was told to stop, it says nothing any more.
+    Progress(RunKey, Progress),
     /// These types are served from now on.
     Types(BTreeSet<TaskType>),
     /// A DNS look-up has ended.

@@ -37,6 +37,15 @@ pub(super) const UNSAID_PAUSE: Duration = Duration::from_secs(1);
 /// How often a TASK_HEARTBEAT is sent again until it is answered (R16).
 pub(super) const HEARTBEAT_RESEND: Duration = Duration::from_secs(1);
 
+/// A heartbeat comes forward for what a handler tells of its progress, but is not sent more often than this (R16): people
+/// do not read faster, and while a dispatcher is silent it is sent as often anyway.
+pub(super) const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// The attempts of one dispatcher up to which heartbeats carry the notes of handlers, which have 200 bytes. With the notes
+/// of [`CAPACITY_MAX`] attempts a worker would send hundreds of datagrams at once, more than the receive buffer of the other
+/// side has room for, and leases would get lost for the sake of words. The fractions are told always.
+pub(super) const NOTED_MAX: usize = 64;
+
 /// How often a name service is looked up whose name DNS does not know.
 pub(super) const RESOLVE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 

@@ -48,8 +48,8 @@ enum Asked {
     Farewell,
     /// RESULT_RETURN.
     Result(Name),
-    /// TASK_HEARTBEAT.
-    Heartbeat,
+    /// TASK_HEARTBEAT, first sent at this moment.
+    Heartbeat(Timestamp),
     /// A TASK_REJECT that gives a started task back. It has no answer; it is sent a few times.
     GiveBack,
 }
@@ -78,6 +78,8 @@ pub struct Machine {
     memory: Memory,
     runs: Runs,
     asked: BTreeMap<u64, Asked>,
+    /// When dispatchers were last told which attempts are here.
+    beat_at: Option<Timestamp>,
     /// The `id` of the next request. Starts at a random number: an answer that comes late, to a worker that
     /// had this port before, must not be taken for an answer to this one.
     next_request: u64,
@@ -103,6 +105,7 @@ impl Machine {
             memory: Memory::default(),
             runs: Runs::default(),
             asked: BTreeMap::new(),
+            beat_at: None,
             outbox: Outbox::default(),
             resolver: Resolver::default(),
             timers: Timers::default(),
@@ -167,7 +170,7 @@ impl Machine {
             Asked::Announcement(service) => self.handle_announced(now, id, service, data),
             Asked::Farewell | Asked::GiveBack => self.forget(id),
             Asked::Result(name) => self.handle_result_answer(now, id, &name, data),
-            Asked::Heartbeat => self.handle_heartbeat_answer(now, id, data),
+            Asked::Heartbeat(_) => self.handle_heartbeat_answer(now, id, data),
         }
     }
 
@@ -176,7 +179,7 @@ impl Machine {
         match self.asked.remove(&id) {
             Some(Asked::Announcement(service)) => self.handle_service_silent(now, service),
             Some(Asked::Result(name)) => self.handle_result_silence(now, &name),
-            Some(Asked::Farewell | Asked::GiveBack | Asked::Heartbeat) | None => {}
+            Some(Asked::Farewell | Asked::GiveBack | Asked::Heartbeat(_)) | None => {}
         }
     }
 
@@ -227,6 +230,7 @@ impl Node for Machine {
     fn handle_event(&mut self, now: Timestamp, event: Event) {
         match event {
             Event::Ended(run, outcome) => self.handle_ended(now, run, outcome),
+            Event::Progress(run, progress) => self.handle_progress(now, run, progress),
             Event::Types(types) => self.handle_types(now, types),
             Event::Resolved { name, addr } => self.handle_resolved(now, &name, addr),
             Event::Drain => self.handle_drain(now),

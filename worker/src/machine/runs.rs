@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use taskgrid_protocol::Timestamp;
-use taskgrid_protocol::body::{AckState, Failure};
+use taskgrid_protocol::body::{AckState, Failure, Progress};
 use taskgrid_protocol::error::task_code;
 use taskgrid_protocol::limits::VALUE_MAX;
 
-use super::limits::ACK_AFTER;
+use super::limits::{ACK_AFTER, PROGRESS_EVERY};
 use super::memory::{Name, Stage};
 use super::{Alarm, Effect, Machine, Outcome, RunKey};
 
@@ -29,6 +29,8 @@ struct Run {
     timeout: Duration,
     timeout_at: Timestamp,
     stopping: Option<Why>,
+    /// What its handler has told last.
+    progress: Option<Progress>,
 }
 
 /// The handlers that run, those that are being stopped among them: each takes a slot until it has ended.
@@ -47,6 +49,11 @@ impl Runs {
         self.by_key.is_empty()
     }
 
+    /// What the handler has told last of how far it is.
+    pub(super) fn progress(&self, key: RunKey) -> Option<&Progress> {
+        self.by_key.get(&key)?.progress.as_ref()
+    }
+
     pub(super) fn keys(&self) -> impl Iterator<Item = RunKey> {
         self.by_key.keys().copied()
     }
@@ -58,7 +65,7 @@ impl Machine {
         let key = RunKey(self.runs.next);
         self.runs.next += 1;
         let timeout_at = now + timeout;
-        self.runs.by_key.insert(key, Run { name, timeout, timeout_at, stopping: None });
+        self.runs.by_key.insert(key, Run { name, timeout, timeout_at, stopping: None, progress: None });
         self.timers.set(Alarm::Run(key), timeout_at.min(now + ACK_AFTER));
         self.timers.set_earlier(Alarm::Heartbeat, now + self.config.heartbeat_every);
         key
@@ -84,6 +91,20 @@ impl Machine {
         if let Some(attempt) = self.memory.get(&name) {
             let (task, route) = (attempt.task.0, attempt.route);
             self.send_ack(&name, task, route, AckState::Running);
+        }
+    }
+
+    /// A handler tells how far it is. If that is news, the next heartbeat comes forward (R16).
+    pub(super) fn handle_progress(&mut self, now: Timestamp, key: RunKey, progress: Progress) {
+        // Driver and machine hear of an end at different times, so words of a run that is over are no mistake.
+        let Some(run) = self.runs.by_key.get_mut(&key).filter(|run| run.stopping.is_none()) else { return };
+        if run.progress.as_ref() == Some(&progress) {
+            return;
+        }
+        run.progress = Some(progress);
+        if run.name.lease().is_some() {
+            let at = self.beat_at.map_or(now, |before| now.max(before + PROGRESS_EVERY));
+            self.timers.set_earlier(Alarm::Heartbeat, at);
         }
     }
 

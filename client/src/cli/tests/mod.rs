@@ -79,7 +79,7 @@ fn run(dispatcher: &FakeDispatcher, line: &[&str]) -> Ran {
     Place::default().run(dispatcher, line)
 }
 
-/// Task 1 is done, 2 failed, 3 cancelled, 4 pending; there are no others. A new task is number 1 and is
+/// Task 1 is done, 2 failed, 3 cancelled, 4 pending, 5 running; there are no others. A new task is number 1 and is
 /// served, unless its type is `unserved` or `unsearched`.
 fn grid() -> FakeDispatcher {
     FakeDispatcher::start(|body| match body {
@@ -93,6 +93,9 @@ fn grid() -> FakeDispatcher {
         Body::GetResult(get) if get.wait_s.is_none() || get.task_id.0 != 4 => vec![state(get.task_id.0)],
         Body::GetResult(_) => Vec::new(),
         Body::GetTask(get) if get.task_id.0 == 2 => vec![shown()],
+        Body::GetTask(get) if get.task_id.0 == 5 => {
+            vec![json!({"task": view(5, "running"), "attempts": [], "progress": progress()})]
+        }
         Body::ListWorkers(_) => vec![workers()],
         Body::ListTasks(list) => vec![listed(list.before.map_or(250, |id| id.0), list.limit.unwrap())],
         Body::CancelTask(task) if task.task_id.0 == 4 => {
@@ -126,8 +129,13 @@ fn state(id: i64) -> Value {
         }),
         3 => json!({"error": "Task was cancelled", "code": "TASK_CANCELLED", "status": "cancelled"}),
         4 => json!({"error": "Result not ready", "code": "NOT_READY", "status": "pending"}),
+        5 => json!({"error": "Result not ready", "code": "NOT_READY", "status": "running", "progress": progress()}),
         _ => json!({"error": "Task not found", "code": "NOT_FOUND"}),
     }
+}
+
+fn progress() -> Value {
+    json!({"fraction": 0.4, "note": "resizing\u{1b}[2J"})
 }
 
 fn view(id: i64, status: &str) -> Value {

@@ -55,6 +55,22 @@ fn show_tells_the_past_attempts_and_the_note() {
 }
 
 #[test]
+fn how_far_a_running_task_is_stands_beside_it() {
+    let grid = grid();
+    let ran = run(&grid, &["show", "5"]);
+    let line = ran.out.lines().find(|line| line.trim_start().starts_with("progress")).unwrap();
+    assert!(line.trim_end().ends_with(r"40 %  resizing\u{1b}[2J"), "{line:?}");
+    assert!(!run(&grid, &["show", "2"]).out.contains("progress"));
+    let ran = run(&grid, &["result", "5"]);
+    let line = "Task 5 has no result yet: it is running (40 %  resizing\\u{1b}[2J).\n";
+    assert_eq!((ran.exit, ran.err.as_str()), (Exit::Unknown, line));
+    for verb in ["show", "result"] {
+        let ran = run(&grid, &[verb, "5", "--output", "json"]);
+        assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap()["progress"], progress(), "{verb}");
+    }
+}
+
+#[test]
 fn a_list_goes_over_as_many_pages_as_it_takes_and_prints_a_row_a_line() {
     let grid = grid();
     let ran = run(&grid, &["list", "--limit", "130"]);

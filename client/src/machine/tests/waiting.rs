@@ -1,6 +1,7 @@
 //! Waiting for the end of a task (R10a).
 
 use super::*;
+use crate::TaskProgress;
 
 #[test]
 fn a_submission_that_waits_is_answered_twice() {
@@ -123,7 +124,23 @@ fn a_look_without_waiting_is_one_question() {
     let request = bench.request();
     assert_eq!(request.wait_s(), None);
     bench.answer(&request.id, &not_ready());
-    assert_eq!(*bench.outcome(call), Outcome::Ok(Answer::Progress(Progress::NotReady(Some(Status::Running)))));
+    let standing = Standing { status: Some(Status::Running), progress: None };
+    assert_eq!(*bench.outcome(call), Outcome::Ok(Answer::Progress(Progress::NotReady(standing))));
+}
+
+#[test]
+fn not_ready_tells_how_far_the_task_is_and_a_progress_that_is_none_spoils_nothing() {
+    let half = TaskProgress::new(0.5, Some("half".to_owned()));
+    for (told, understood) in [(json!({"fraction": 0.5, "note": "half"}), half), (json!("half"), None)] {
+        let mut bench = Bench::new();
+        let call = bench.watch(Some(Duration::ZERO));
+        let request = bench.request();
+        let mut reply = not_ready();
+        reply["progress"] = told;
+        bench.answer(&request.id, &reply);
+        let standing = Standing { status: Some(Status::Running), progress: understood };
+        assert_eq!(*bench.outcome(call), Outcome::Ok(Answer::Progress(Progress::NotReady(standing))));
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod instances;
 mod leases;
 mod overload;
 mod plain;
+mod progress;
 mod restart;
 mod revoke;
 mod strangers;

@@ -133,7 +133,7 @@ async fn an_executable_tells_its_progress_on_descriptor_3() {
     let outcome = timeout(LONG, shell().run(given)).await.unwrap();
     assert_eq!(outcome.unwrap().get(), r#""done""#);
     let told = line.progress.borrow().clone().unwrap();
-    assert_eq!((told.fraction, told.note.as_deref()), (0.8, Some("four of five")));
+    assert_eq!((told.fraction(), told.note()), (0.8, Some("four of five")));
 }
 
 #[tokio::test]

@@ -221,7 +221,7 @@ async fn a_python_handler_tells_its_progress() {
     let (given, mut line) = Run::new(task("it", &payload));
     let running = tokio::spawn(rig.script.run(given));
     let told = timeout(LONG, line.progress.wait_for(Option::is_some)).await.unwrap().unwrap().clone().unwrap();
-    assert_eq!((told.fraction, told.note.as_deref()), (0.4, Some("two of five")));
+    assert_eq!((told.fraction(), told.note()), (0.4, Some("two of five")));
     open_gate(&gate).await;
     assert_eq!(running.await.unwrap().unwrap().get(), "1");
 }

@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use taskgrid_protocol::limits::PACK_REMOTE_MAX;
+
 use super::rig::{DISPATCHER, Rig, config, done, millis, seconds, stored, task};
 use crate::machine::Config;
 
@@ -67,8 +69,19 @@ fn many_attempts_are_told_in_pieces_that_fit_into_a_datagram() {
     }
     rig.pass(seconds(10));
     let beats = rig.take("TASK_HEARTBEAT");
-    assert_eq!(beats.iter().map(|beat| leases(&beat.message).len()).collect::<Vec<_>>(), [16, 16, 8]);
-    assert!(beats.iter().all(|beat| beat.message.to_string().len() <= 1_400));
+    assert_eq!(beats.iter().map(|beat| leases(&beat.message).len()).collect::<Vec<_>>(), [14, 14, 12]);
+    assert!(beats.iter().all(|beat| beat.length <= PACK_REMOTE_MAX));
+}
+
+#[test]
+fn sixteen_attempts_of_our_dispatcher_fit_into_one_heartbeat() {
+    let mut rig = Rig::with(Config { capacity: 17, ..config() });
+    for id in 0..17 {
+        rig.start(1_000_000 + id, &format!("{id:024}"));
+    }
+    rig.pass(seconds(10));
+    let beats = rig.take("TASK_HEARTBEAT");
+    assert_eq!(beats.iter().map(|beat| leases(&beat.message).len()).collect::<Vec<_>>(), [16, 1]);
 }
 
 #[test]

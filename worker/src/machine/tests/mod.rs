@@ -5,6 +5,7 @@ mod cancel;
 mod drain;
 mod heartbeat;
 mod offers;
+mod progress;
 mod requests;
 mod results;
 mod rig;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
-use taskgrid_protocol::body::Failure;
+use taskgrid_protocol::body::{Failure, Progress};
 use taskgrid_protocol::node::receive;
 use taskgrid_protocol::{Instance, Json, Node, TaskType, Timestamp, Transmit};
 
@@ -22,6 +22,8 @@ pub(super) struct Sent {
     pub(super) to: String,
     pub(super) message: Value,
     pub(super) packed: bool,
+    /// In bytes, on the wire.
+    pub(super) length: usize,
 }
 
 pub(super) struct Rig {
@@ -106,7 +108,12 @@ impl Rig {
 
     fn note_sent(&mut self, transmit: Transmit) -> Value {
         let message: Value = serde_json::from_slice(&transmit.bytes).unwrap();
-        let sent = Sent { to: transmit.to.to_string(), message: message.clone(), packed: transmit.pack };
+        let sent = Sent {
+            to: transmit.to.to_string(),
+            message: message.clone(),
+            packed: transmit.pack,
+            length: transmit.bytes.len(),
+        };
         self.sent.push(sent);
         message
     }
@@ -164,6 +171,12 @@ impl Rig {
 
     pub(super) fn end(&mut self, run: RunKey, outcome: Outcome) {
         self.happen(Event::Ended(run, outcome));
+    }
+
+    /// A handler tells how far it is.
+    pub(super) fn progress(&mut self, run: RunKey, fraction: f64, note: &str) {
+        let progress = Progress::new(fraction, Some(note.to_owned())).unwrap();
+        self.happen(Event::Progress(run, progress));
     }
 
     /// Starts a task whose handler ends at once, and returns its RESULT_RETURN.
