@@ -24,7 +24,8 @@ impl Rig {
             put(handlers.path(), name, text);
         }
         let directory = handlers.path().to_str().unwrap();
-        grid.add_worker(&[&["--handlers", directory], args].concat());
+        // The lease of the dispatcher, since some handlers run for longer.
+        grid.add_worker(&[&["--handlers", directory, "--lease", "3"], args].concat());
         Self { grid, handlers }
     }
 
