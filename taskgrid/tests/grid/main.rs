@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod durability;
+mod examples;
 mod handlers;
 mod load;
 mod processes;
