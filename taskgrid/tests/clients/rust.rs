@@ -86,7 +86,7 @@ fn stored(receipt: &Receipt) -> Value {
 fn progress(progress: Progress) -> Result<Value, WaitError> {
     use taskgrid_client::machine::End;
     match progress {
-        Progress::NotReady(status) => Ok(json!({"not_ready": status})),
+        Progress::NotReady(standing) => Ok(json!({"not_ready": standing.status})),
         Progress::Ended(End::Done(result)) => Ok(json!({"ok": result.read::<Value>().unwrap()})),
         Progress::Ended(End::Failed(failed)) => Err(WaitError::Failed(failed)),
         Progress::Ended(End::Cancelled) => Err(WaitError::Cancelled),
