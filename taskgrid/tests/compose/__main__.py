@@ -39,12 +39,10 @@ CI = {
 
 def run_case(grid, name, options):
     """A case under load, and then the question whether all is as its clients were told."""
-    loads = Loads(grid, name, getattr(CASES[name], "inside", True))
-    try:
+    with Loads(grid, name, getattr(CASES[name], "inside", True)) as loads:
         # So that tasks are under way when the first fault comes.
         loads.wait_for_first()
         done = CASES[name](grid, **options)
-    finally:
         history = loads.stop()
     faults, *more = done if isinstance(done, tuple) else (done,)
     again = history.check(grid, name)

@@ -6,7 +6,7 @@ import pathlib
 import subprocess
 import sys
 
-from engine import ROOT, Failure
+from engine import ROOT, Failure, works
 from grid import IMAGE
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -18,7 +18,8 @@ class Loads:
 
     def __init__(self, grid, name, inside=True):
         self.grid = grid
-        container = ["docker", "run", "--rm", "--interactive", "--network", grid.network, "--entrypoint", "python3"]
+        self.container = f"{grid.project}-load"
+        container = ["docker", "run", "--rm", "--interactive", "--name", self.container, "--network", grid.network, "--entrypoint", "python3"]
         container += ["--volume", f"{HERE}:/load:ro", "--volume", f"{SDK}:/sdk:ro", "--env", "PYTHONPATH=/sdk", f"{IMAGE}-python"]
         # Lines that were read before the end.
         self.first = []
@@ -31,6 +32,16 @@ class Loads:
     def start(self, command):
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(command, text=True, env={"PYTHONPATH": str(SDK), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, **pipes)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        """Whatever went wrong, nobody is left behind."""
+        works("docker", "rm", "--force", self.container)
+        for client in self.clients:
+            client.kill()
+            client.wait()
 
     def wait_for_first(self):
         """Until each has been told of a task."""

@@ -4,8 +4,7 @@ import socket
 import time
 
 import basics
-from engine import STEP_LIMIT, Failure, run, say, until
-from grid import IMAGE
+from engine import STEP_LIMIT, Failure, say, until
 from history import Loads
 
 CASES = {}
@@ -20,29 +19,26 @@ def case(**override):
     return register
 
 
-SMALL_VOLUME = {"volumes": {"tasks": {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=48m,uid=10001"}}}}
-LITTLE_FREE = {"services": {"dispatcher": {"environment": {"TASKGRID_MIN_FREE": "4000000", "TASKGRID_LEASE": "5"}}}}
-
-
+SMALL_VOLUME = {"volumes": {"tasks": {"driver_opts": {"type": "tmpfs", "device": "tmpfs", "o": "size=160m,uid=10001"}}}}
 @case(**SMALL_VOLUME)
 def full_volume(grid):
     """The volume fills up, and has space again: the same process goes on, and what it said stays true."""
     grid.up()
-    loads = Loads(grid, "full-volume")
-    loads.wait_for_first()
     before = grid.inspect("dispatcher", ".State.StartedAt")
-    grid("exec", "-T", "dispatcher", "sh", "-c", "head -c 200m /dev/zero >/data/filler 2>/dev/null || true")
-    until("no task was refused on a full volume", STEP_LIMIT, lambda: refusal(grid) in ("DISK_LOW", "DISK_FULL"))
-    time.sleep(3)
-    grid("exec", "-T", "dispatcher", "rm", "/data/filler")
-    until("tasks are refused though there is space", STEP_LIMIT, lambda: refusal(grid) is None)
-    history = loads.stop()
+    with Loads(grid, "full-volume") as loads:
+        loads.wait_for_first()
+        grid("exec", "-T", "dispatcher", "sh", "-c", "head -c 200m /dev/zero >/data/filler 2>/dev/null || true")
+        until("no task was refused on a full volume", STEP_LIMIT, lambda: refusal(grid) in ("DISK_LOW", "DISK_FULL"))
+        time.sleep(3)
+        grid("exec", "-T", "dispatcher", "rm", "/data/filler")
+        until("tasks are refused though there is space", STEP_LIMIT, lambda: refusal(grid) is None)
+        history = loads.stop()
     again = history.check(grid, "full-volume")
     if grid.inspect("dispatcher", ".State.StartedAt") != before:
         raise Failure("the dispatcher was started anew")
     say(
         f"full-volume: 1 fault, {len(history.acknowledged)} acknowledged, 0 lost, {sum(again.values())} attempts more than one, "
-        f"{sum(history.refused.values())} refused meanwhile, same process"
+        "same process"
     )
 
 
