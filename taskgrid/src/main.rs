@@ -13,7 +13,7 @@ use up::UpArgs;
 
 /// A durable task queue in one program: tasks in an SQLite table, JSON over UDP, no broker.
 #[derive(Debug, Parser)]
-#[command(name = "taskgrid", version, propagate_version = true, after_help = EXAMPLES)]
+#[command(name = "taskgrid", version = env!("TASKGRID_VERSION"), propagate_version = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -11,4 +11,5 @@ mod processes;
 mod relay;
 mod start;
 mod verbs;
+mod version;
 mod workflow;
