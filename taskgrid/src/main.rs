@@ -1,10 +1,14 @@
 //! `taskgrid`: the daemons and the client's verbs in one program.
 
+mod completions;
+mod man;
 mod up;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use completions::CompletionsArgs;
+use man::ManArgs;
 use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
 use taskgrid_runtime::{StartError, init_log, on_signal};
@@ -37,6 +41,10 @@ enum Command {
     Worker(WorkerArgs),
     #[command(flatten)]
     Client(taskgrid_client::cli::Command),
+    /// Print what a shell needs to complete verbs and flags
+    Completions(CompletionsArgs),
+    /// Write the pages of the manual
+    Man(ManArgs),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +65,8 @@ async fn run(command: Command) -> ExitCode {
         Command::Dispatcher(args) => dispatcher(args).await,
         Command::Nameservice(args) => nameservice(args).await,
         Command::Worker(args) => worker(args).await,
+        Command::Completions(args) => completions::print(&args, Cli::command()),
+        Command::Man(args) => man::write(&args, Cli::command()),
     };
     outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }

@@ -7,6 +7,7 @@ mod durability;
 mod examples;
 mod handlers;
 mod load;
+mod manual;
 mod processes;
 mod relay;
 mod start;
