@@ -63,7 +63,7 @@ impl NameService {
     /// Takes the port.
     pub async fn bind(args: NameServiceArgs) -> Result<Self, StartError> {
         let socket = taskgrid_runtime::bind(args.listen)?;
-        let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
+        let local = socket.local_addr().map_err(|error| StartError::unavailable(error.to_string()))?;
         Ok(Self { socket, local, config: Config { ttl: args.ttl, fixed: args.fixed } })
     }
 
@@ -85,7 +85,7 @@ impl NameService {
         let exit = |Effect::Exit| ControlFlow::Break(());
         drive(machine, self.socket, Clock::new(), event_queue, exit)
             .await
-            .map_err(|error| StartError::configuration(format!("the socket failed: {error}")))?;
+            .map_err(|error| StartError::unavailable(format!("the socket failed: {error}")))?;
         tracing::info!("name service stopped");
         Ok(())
     }

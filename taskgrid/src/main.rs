@@ -50,7 +50,7 @@ enum Command {
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&StartError::configuration(format!("cannot start: {error}"))),
+        Err(error) => return fail(&StartError::unavailable(format!("cannot start: {error}"))),
     };
     let code = runtime.block_on(run(Cli::parse().command));
     // A name that is still being looked up must not hold back the end.
@@ -90,7 +90,7 @@ async fn worker(args: WorkerArgs) -> Result<(), StartError> {
 }
 
 fn no_signals(error: std::io::Error) -> StartError {
-    StartError::configuration(format!("cannot listen for signals: {error}"))
+    StartError::unavailable(format!("cannot listen for signals: {error}"))
 }
 
 /// Says what went wrong, and exits with the code that belongs to it.

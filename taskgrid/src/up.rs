@@ -41,7 +41,7 @@ pub(crate) struct UpArgs {
 /// Runs all three until Ctrl-C, SIGTERM, or the end of one of them.
 pub(crate) async fn run(args: UpArgs) -> Result<(), StartError> {
     init_log("warn");
-    let shutdown = on_signal().map_err(|error| StartError::configuration(format!("no signals: {error}")))?;
+    let shutdown = on_signal().map_err(|error| StartError::unavailable(format!("no signals: {error}")))?;
     let (ended, mut any_ended) = mpsc::channel(3);
     let mut parts = Vec::new();
     let started = start_all(&args, &ended, &mut parts).await;
@@ -118,8 +118,7 @@ impl Part {
         let (trigger, shutdown) = Trigger::new();
         let (ready, is_ready) = oneshot::channel();
         let ended = ended.clone();
-        let failed =
-            move |error: std::io::Error| StartError::configuration(format!("cannot start the {name}: {error}"));
+        let failed = move |error: std::io::Error| StartError::unavailable(format!("cannot start the {name}: {error}"));
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
             let outcome = runtime.block_on(serve(shutdown, ready));

@@ -44,7 +44,7 @@ impl Dispatcher {
         let is_suspect = lock.is_suspect();
         let looked = look_at(&args.database, is_suspect)?;
         let socket = taskgrid_runtime::bind(args.listen)?;
-        let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
+        let local = socket.local_addr().map_err(|error| StartError::unavailable(error.to_string()))?;
         space::make_room(&args.database);
         let store = SqliteStore::connect(&args.database).inspect_err(|error| {
             if error.exit == Exit::Disk {
@@ -82,7 +82,7 @@ impl Dispatcher {
         let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
         let (failed, failure) = oneshot::channel();
         let (damaged, damage) = oneshot::channel();
-        let threads = |error: std::io::Error| StartError::configuration(format!("cannot start a thread: {error}"));
+        let threads = |error: std::io::Error| StartError::unavailable(format!("cannot start a thread: {error}"));
         let full = space::spawn(&self.database, self.config.min_free, clock, events.clone()).map_err(threads)?;
         let (batches, committer) =
             committer::spawn(self.store.clone(), clock, events.clone(), full, failed).map_err(threads)?;
@@ -100,7 +100,7 @@ impl Dispatcher {
         let hands = Hands { batches, reads, events, names: Names::default() };
         tokio::select! {
             served = drive(machine, self.socket, clock, event_queue, move |effect| hands.perform(effect)) => {
-                served.map_err(|error| StartError::new(Exit::Configuration, format!("the socket failed: {error}")))?;
+                served.map_err(|error| StartError::unavailable(format!("the socket failed: {error}")))?;
             }
             Ok(error) = failure => {
                 self.lock.suspect();

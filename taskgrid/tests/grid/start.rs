@@ -40,6 +40,14 @@ fn an_address_that_does_not_parse_is_a_usage_error() {
     }
 }
 
+/// At the start of a machine names may not be there yet: a supervisor should try that again, and no wrong flag.
+#[test]
+fn a_name_that_cannot_be_looked_up_now_is_no_usage_error() {
+    let (code, said) = refused(&["worker", "--listen", "0.0.0.0:0", "--nameservice", "nowhere.invalid:5001"]);
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains("nowhere.invalid:5001") && said.contains("--advertise"), "{said}");
+}
+
 #[test]
 fn a_mistyped_flag_or_verb_gets_the_nearest_right_one() {
     assert!(refused(&["dispatcher", "--databse", "x"]).1.contains("--database"));

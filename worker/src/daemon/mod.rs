@@ -40,7 +40,7 @@ impl Worker {
         let room = Room { slots: args.concurrency as usize, bounds };
         let registry = Registry::open(args.handlers.as_deref(), &args.types, room)?;
         let socket = taskgrid_runtime::bind(args.listen)?;
-        let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
+        let local = socket.local_addr().map_err(|error| StartError::unavailable(error.to_string()))?;
         let names = Names::default();
         let address = address::advertised(args.advertise.as_deref(), local, &args.nameservice, &names).await?;
         let config = Config {
@@ -87,7 +87,7 @@ impl Worker {
         let machine = Machine::new(clock.now(), self.config, random());
         let mut hands = Hands::new(served, events, self.names);
         let exit = drive(machine, self.socket, clock, event_queue, move |effect| hands.perform(effect)).await;
-        match exit.map_err(|error| StartError::configuration(format!("the socket failed: {error}")))? {
+        match exit.map_err(|error| StartError::unavailable(format!("the socket failed: {error}")))? {
             Exit::Drained => {
                 tracing::info!("worker stopped");
                 Ok(())
