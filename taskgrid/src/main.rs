@@ -11,7 +11,7 @@ use completions::CompletionsArgs;
 use man::ManArgs;
 use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
-use taskgrid_runtime::{StartError, init_log, on_signal};
+use taskgrid_runtime::{StartError, Supervisor, init_log, on_signal};
 use taskgrid_worker::{Worker, WorkerArgs};
 use up::UpArgs;
 
@@ -73,20 +73,23 @@ async fn run(command: Command) -> ExitCode {
 
 async fn dispatcher(args: DispatcherArgs) -> Result<(), StartError> {
     init_log("info");
-    let shutdown = on_signal().map_err(no_signals)?;
-    Dispatcher::bind(args).await?.run(shutdown).await
+    let supervisor = Supervisor::of_process();
+    let shutdown = on_signal(&supervisor).map_err(no_signals)?;
+    Dispatcher::bind(args).await?.run(shutdown, supervisor.pulse()).await
 }
 
 async fn nameservice(args: NameServiceArgs) -> Result<(), StartError> {
     init_log("info");
-    let shutdown = on_signal().map_err(no_signals)?;
-    NameService::bind(args).await?.run(shutdown).await
+    let supervisor = Supervisor::of_process();
+    let shutdown = on_signal(&supervisor).map_err(no_signals)?;
+    NameService::bind(args).await?.run(shutdown, supervisor.pulse()).await
 }
 
 async fn worker(args: WorkerArgs) -> Result<(), StartError> {
     init_log("info");
-    let shutdown = on_signal().map_err(no_signals)?;
-    Worker::bind(args).await?.run(shutdown).await
+    let supervisor = Supervisor::of_process();
+    let shutdown = on_signal(&supervisor).map_err(no_signals)?;
+    Worker::bind(args).await?.run(shutdown, supervisor.pulse()).await
 }
 
 fn no_signals(error: std::io::Error) -> StartError {

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
-use taskgrid_runtime::{Exit, Shutdown, StartError, Trigger, init_log, on_signal};
+use taskgrid_runtime::{Exit, Shutdown, StartError, Supervisor, Trigger, init_log, on_signal};
 use taskgrid_worker::{Worker, WorkerArgs};
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,10 +41,11 @@ pub(crate) struct UpArgs {
 /// Runs all three until Ctrl-C, SIGTERM, or the end of one of them.
 pub(crate) async fn run(args: UpArgs) -> Result<(), StartError> {
     init_log("warn");
-    let shutdown = on_signal().map_err(|error| StartError::unavailable(format!("no signals: {error}")))?;
+    let supervisor = Supervisor::of_process();
+    let shutdown = on_signal(&supervisor).map_err(|error| StartError::unavailable(format!("no signals: {error}")))?;
     let (ended, mut any_ended) = mpsc::channel(3);
     let mut parts = Vec::new();
-    let started = start_all(&args, &ended, &mut parts).await;
+    let started = start_all(&args, &supervisor, &ended, &mut parts).await;
     let mut outcome = match started {
         Ok(dispatcher) => {
             greet(&args, dispatcher);
@@ -64,12 +65,19 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), StartError> {
     outcome
 }
 
-async fn start_all(args: &UpArgs, ended: &mpsc::Sender<()>, parts: &mut Vec<Part>) -> Result<SocketAddr, StartError> {
+async fn start_all(
+    args: &UpArgs,
+    supervisor: &Supervisor,
+    ended: &mpsc::Sender<()>,
+    parts: &mut Vec<Part>,
+) -> Result<SocketAddr, StartError> {
+    // Before any of them beats: it is ready when all are.
+    let [of_nameservice, of_dispatcher, of_worker] = std::array::from_fn(|_| supervisor.pulse());
     let nameservice = NameServiceArgs::listening_on(args.nameservice_listen);
     let nameservice = Part::start(parts, ended, "name service", async move |shutdown, ready| {
         let part = NameService::bind(nameservice).await?;
         ready.send(part.local_addr()).ok();
-        part.run(shutdown).await
+        part.run(shutdown, of_nameservice).await
     })
     .await?;
     let dispatcher = DispatcherArgs {
@@ -79,7 +87,7 @@ async fn start_all(args: &UpArgs, ended: &mpsc::Sender<()>, parts: &mut Vec<Part
     let dispatcher = Part::start(parts, ended, "dispatcher", async move |shutdown, ready| {
         let part = Dispatcher::bind(dispatcher).await?;
         ready.send(part.local_addr()).ok();
-        part.run(shutdown).await
+        part.run(shutdown, of_dispatcher).await
     })
     .await?;
     let defaults = WorkerArgs::listening_on(args.worker_listen, nameservice.to_string());
@@ -91,7 +99,7 @@ async fn start_all(args: &UpArgs, ended: &mpsc::Sender<()>, parts: &mut Vec<Part
     Part::start(parts, ended, "worker", async move |shutdown, ready| {
         let part = Worker::bind(worker).await?;
         ready.send(part.local_addr()).ok();
-        part.run(shutdown).await
+        part.run(shutdown, of_worker).await
     })
     .await?;
     Ok(dispatcher)

@@ -54,7 +54,8 @@ const IMPURE: &[&str] = &[
 ];
 
 /// How sockets come into being.
-const BINDS: &[&str] = &["UdpSocket::bind", "TcpListener::bind", "Socket::new", "UnixDatagram::bind"];
+const BINDS: &[&str] =
+    &["UdpSocket::bind", "TcpListener::bind", "Socket::new", "UnixDatagram::bind", "UnixDatagram::unbound"];
 
 /// A file above this holds more than one idea.
 const LINES_MAX: usize = 400;

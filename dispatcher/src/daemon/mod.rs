@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 
-use taskgrid_runtime::{Clock, EVENT_QUEUE, Exit, Names, Shutdown, StartError, drive, wall_time};
+use taskgrid_runtime::{Clock, EVENT_QUEUE, Exit, Names, Pulse, Shutdown, StartError, drive, wall_time};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
@@ -64,20 +64,17 @@ impl Dispatcher {
     }
 
     /// Serves until `shutdown` is requested or the disk fails.
-    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), StartError> {
+    pub async fn run(mut self, shutdown: Shutdown, pulse: Pulse) -> Result<(), StartError> {
         let opened = self.store.open(wall_time()).map_err(|error| {
             if matches!(error, StoreError::Unavailable(_) | StoreError::Corrupt(_)) {
                 self.lock.suspect();
             }
             stopped_by(&self.database, &error)
         })?;
-        tracing::info!(
-            "dispatcher listening on {}, database {}: {} running, {} types with pending tasks",
-            self.local,
-            self.database.display(),
-            opened.running.len(),
-            opened.pending_types.len()
-        );
+        let status = format!("dispatcher listening on {}, database {}", self.local, self.database.display());
+        let (running, pending) = (opened.running.len(), opened.pending_types.len());
+        tracing::info!("{status}: {running} running, {pending} types with pending tasks");
+        pulse.status(&status);
         let clock = Clock::new();
         let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
         let (failed, failure) = oneshot::channel();
@@ -99,7 +96,7 @@ impl Dispatcher {
         let machine = Machine::new(clock.now(), self.config, opened, taskgrid_runtime::random());
         let hands = Hands { batches, reads, events, names: Names::default() };
         tokio::select! {
-            served = drive(machine, self.socket, clock, event_queue, move |effect| hands.perform(effect)) => {
+            served = drive(machine, self.socket, clock, event_queue, pulse, move |effect| hands.perform(effect)) => {
                 served.map_err(|error| StartError::unavailable(format!("the socket failed: {error}")))?;
             }
             Ok(error) = failure => {

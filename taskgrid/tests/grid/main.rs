@@ -11,6 +11,8 @@ mod manual;
 mod processes;
 mod relay;
 mod start;
+mod supervisor;
+mod units;
 mod verbs;
 mod version;
 mod workflow;

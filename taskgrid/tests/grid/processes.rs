@@ -11,8 +11,7 @@ use tempfile::TempDir;
 #[path = "../common/process.rs"]
 mod process;
 
-use process::PATIENCE;
-pub(crate) use process::{ANY_PORT, Daemon, Process, eventually, taskgrid};
+pub(crate) use process::{ANY_PORT, Daemon, PATIENCE, Process, eventually, taskgrid};
 
 /// Whether a program that a test needs is on this machine.
 pub(crate) fn is_installed(program: &str) -> bool {
