@@ -1,6 +1,6 @@
 //! `taskgrid up`: name service, dispatcher and worker in one process. They talk over loopback UDP as always.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
@@ -80,6 +80,7 @@ async fn start_all(
         part.run(shutdown, of_nameservice).await
     })
     .await?;
+    let nameservice = from_inside(nameservice);
     let dispatcher = DispatcherArgs {
         database: args.database.clone(),
         ..DispatcherArgs::listening_on(args.dispatcher_listen, nameservice.to_string())
@@ -103,6 +104,15 @@ async fn start_all(
     })
     .await?;
     Ok(dispatcher)
+}
+
+/// How the others reach a part that listens at `addr`: one that listens everywhere cannot be sent to there.
+fn from_inside(addr: SocketAddr) -> SocketAddr {
+    let loopback: IpAddr = match addr {
+        SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    if addr.ip().is_unspecified() { SocketAddr::new(loopback, addr.port()) } else { addr }
 }
 
 /// One of the three, on a thread of its own.
