@@ -1,6 +1,8 @@
 //! `taskgrid`: the daemons and the client's verbs in one program.
 
 mod completions;
+#[cfg(test)]
+mod documentation;
 mod man;
 mod up;
 

@@ -150,6 +150,28 @@ fn every_cited_rule_has_a_heading_in_the_protocol_document() {
     report(&problems);
 }
 
+/// Who runs it meets a warning or an error for the first time when something is wrong.
+#[test]
+fn operators_are_told_of_every_line_of_the_log_that_warns() {
+    let document = read("docs/OPERATIONS.md");
+    let mut problems = Vec::new();
+    // The client's library tells its caller, not an operator.
+    for file in rust_files().filter(|file| !file.is_test() && !file.path.starts_with("client/")) {
+        for at in ["tracing::warn!(", "tracing::error!("].iter().flat_map(|call| file.text.match_indices(call)) {
+            let said = file.text[at.0..].split('"').nth(1).unwrap_or_default().replace("\\\n", " ");
+            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            // What stands between the values, up to an explanation. Shorter words stand in many lines.
+            let parts = said.split('{').map(|part| part.split_once('}').map_or(part, |(_, words)| words));
+            let words = parts.map(|part| part.split([':', ';']).next().unwrap_or_default());
+            let words = words.map(|words| words.trim_matches(|c: char| !c.is_alphanumeric()));
+            for words in words.filter(|words| words.len() >= 12 && !document.contains(words)) {
+                problems.push(format!("{}: '{words}' is missing in docs/OPERATIONS.md, with what to do", file.path));
+            }
+        }
+    }
+    report(&problems);
+}
+
 #[test]
 fn files_are_short() {
     let mut problems = Vec::new();
