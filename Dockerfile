@@ -1,4 +1,8 @@
-# The image of every service in docker-compose.yml. Both base images can be named, for machines that have a mirror.
+# The images of the services in docker-compose.yml: `taskgrid`, and `taskgrid-python` for handlers in Python.
+#
+#   docker build --target taskgrid --tag taskgrid .
+#
+# Both base images can be named, for machines that have a mirror.
 ARG RUST_IMAGE=rust:1-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-slim
 
@@ -15,22 +19,40 @@ WORKDIR /source
 COPY --from=manifests /source .
 RUN cargo build --release --locked
 COPY . .
-# Cargo goes by time stamps, and these sources are older than the empty ones that were built above.
+# What `taskgrid --version` tells beside the version.
+ARG TASKGRID_REVISION=
+# Cargo goes by time stamps, and these sources are older than the empty ones that were built above. What traces are
+# made of is half of the program; compressed it is a fifth.
 RUN find . -name '*.rs' ! -path './target/*' -exec touch {} + \
-    && cargo build --release --locked
+    && TASKGRID_REVISION="${TASKGRID_REVISION}" cargo build --release --locked \
+    && objcopy --compress-debug-sections=zlib target/release/taskgrid /taskgrid
 
-FROM ${RUNTIME_IMAGE}
-# Handlers in worker_types/ may be Python; sqlite3 is for looking into the table.
+FROM ${RUNTIME_IMAGE} AS taskgrid
+# For looking into the table.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3 sqlite3 \
-    && rm -rf /var/lib/apt/lists/*
+    && apt-get install --yes --no-install-recommends sqlite3 \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 # The number is fixed so that a volume keeps its owner when the image is built anew.
 RUN useradd --system --uid 10001 --home-dir /data taskgrid \
     && install -d -o taskgrid -g taskgrid /data
-COPY --from=builder /source/target/release/taskgrid /usr/local/bin/taskgrid
+COPY --from=builder /taskgrid /usr/local/bin/taskgrid
+ARG TASKGRID_REVISION=
+LABEL org.opencontainers.image.title="TaskGrid+" \
+      org.opencontainers.image.description="A durable task queue in one binary" \
+      org.opencontainers.image.licenses="MIT OR Apache-2.0" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.revision="${TASKGRID_REVISION}"
 USER taskgrid
 WORKDIR /data
+STOPSIGNAL SIGTERM
 # Asks the dispatcher; docker-compose.yml names the right address for the other services.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=5s CMD ["taskgrid", "ping"]
 ENTRYPOINT ["taskgrid"]
 CMD ["--help"]
+
+FROM taskgrid AS taskgrid-python
+USER root
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
+USER taskgrid

@@ -25,10 +25,23 @@ use driver::{Driver, Ongoing};
 pub use error::{CallError, ConnectError, Unknown, WaitError};
 pub use submission::{Followed, Receipt, Submission};
 
-/// A connection to a dispatcher, shared by all its clones.
+/// Talks to a dispatcher. All clones share one socket; there is no connection that could break.
 ///
 /// All methods may be called at the same time, and each future may be dropped at any time: that ends the
 /// re-sending of its request and nothing else. (What was sent already may still be stored or done.)
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use taskgrid_client::Client;
+///
+/// let client = Client::connect("127.0.0.1:4000").await?;
+/// let other = client.clone();
+/// let sum = tokio::spawn(async move { other.submit("sum", [1, 2, 3]).wait().await });
+/// let (text, sum) = tokio::join!(client.submit("upper", "loud").wait(), sum);
+/// println!("{} {}", text?.get(), sum??.get());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Client {
     driver: Arc<Driver>,

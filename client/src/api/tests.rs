@@ -1,5 +1,6 @@
 //! The API on real sockets, against a scripted dispatcher.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -140,6 +141,41 @@ async fn a_future_that_is_dropped_leaves_nothing_behind() {
     assert_eq!(client.driver.calls(), 0);
 }
 
+/// Whoever drops a call has not heard what came of it; the key says so later.
+#[tokio::test]
+async fn a_call_that_is_dropped_disturbs_no_other_and_its_key_finds_its_task() {
+    let answering = Arc::new(AtomicBool::new(false));
+    let answers = Arc::clone(&answering);
+    let mut known = Vec::new();
+    let dispatcher = FakeDispatcher::start(move |body| {
+        let Body::PostTask(post) = body else { return Vec::new() };
+        let place = known.iter().position(|key| *key == post.key).unwrap_or(known.len());
+        if place == known.len() {
+            known.push(post.key.clone());
+        }
+        let reply = PostReply::new(TaskId(i64::try_from(place).unwrap()), Status::Pending);
+        let answered = answers.load(Ordering::Acquire);
+        Vec::from_iter(answered.then(|| serde_json::to_value(reply).unwrap()))
+    });
+    let client = connect(&dispatcher).await;
+    let clone = client.clone();
+    let other = tokio::spawn(async move { clone.submit("reverse", "y").key("other").await });
+    let sent = async || {
+        while !keys(&dispatcher).contains(&Some("dropped".to_owned())) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        receipt = client.submit("reverse", "x").key("dropped") => panic!("nobody answers yet: {receipt:?}"),
+        () = sent() => {}
+    }
+    answering.store(true, Ordering::Release);
+    let other = other.await.unwrap().unwrap();
+    let again = client.submit("reverse", "x").key("dropped").await.unwrap();
+    assert_eq!(other.task.0 + again.task.0, 1, "two keys, two tasks: 0 and 1");
+    assert_eq!(client.driver.calls(), 0);
+}
+
 #[tokio::test]
 async fn the_last_clone_takes_the_driver_with_it() {
     let dispatcher = reversing();
@@ -173,4 +209,14 @@ async fn answers_of_another_shape_are_an_unknown_outcome() {
     let client = connect(&dispatcher).await;
     let Err(CallError::Unknown(unknown)) = client.stats().await else { panic!() };
     assert_eq!(unknown.silence, Silence::Garbled);
+}
+
+#[test]
+fn clients_and_their_futures_go_from_thread_to_thread() {
+    fn moves<T: Send>(_: impl FnOnce(Client) -> T) {}
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    shared::<Client>();
+    moves(|client| client.submit("reverse", "x").into_future());
+    moves(|client| client.submit("reverse", "x").wait());
+    moves(|client| async move { client.cancel(TaskId(1)).await });
 }

@@ -290,7 +290,9 @@ impl Node for Machine {
             Body::ResultReturn(_) => self.handle_result(now, from, message),
             Body::TaskAck(ack) => self.handle_ack(now, ack, lease),
             Body::TaskReject(reject) => self.handle_reject(now, reject, message.beside),
-            Body::TaskHeartbeat(heartbeat) => self.handle_heartbeat(now, &to, heartbeat),
+            Body::TaskHeartbeat(heartbeat) => {
+                self.handle_heartbeat(now, &to, heartbeat, message.beside.instance.as_ref());
+            }
             Body::Response(data) => self.handle_answer(now, from, message.beside.id.as_ref(), &data),
             Body::RegisterWorker(_) | Body::Heartbeat(_) | Body::DeregisterWorker(_) | Body::LookupWorker(_) => {
                 let error = "this is a dispatcher; workers are registered and looked up at the name service, by default port 5001";

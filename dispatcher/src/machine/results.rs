@@ -9,7 +9,7 @@ use taskgrid_protocol::body::{
 };
 use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::limits::VALUE_MAX;
-use taskgrid_protocol::{Beside, Body, ErrorCode, Lease, Message, ReplyTo, Resolved, TaskId, Timestamp};
+use taskgrid_protocol::{Beside, Body, ErrorCode, Instance, Lease, Message, ReplyTo, Resolved, TaskId, Timestamp};
 
 use super::limits::{BUSY_PAUSE, DRAINING_PAUSE, LOOK_AGAIN_AFTER, PARKED_MAX};
 use super::roster::WorkerKey;
@@ -162,8 +162,18 @@ impl Machine {
         }
     }
 
-    /// TASK_HEARTBEAT: renews the leases that are current (R16, R17).
-    pub(super) fn handle_heartbeat(&mut self, now: Timestamp, reply_to: &ReplyTo, heartbeat: TaskHeartbeat) {
+    /// TASK_HEARTBEAT: renews the leases that are current (R16, R17). A worker that stops says so by its `instance`,
+    /// whether it holds any or not (R39).
+    pub(super) fn handle_heartbeat(
+        &mut self,
+        now: Timestamp,
+        reply_to: &ReplyTo,
+        heartbeat: TaskHeartbeat,
+        instance: Option<&Instance>,
+    ) {
+        if let Some(worker) = instance.filter(|_| heartbeat.draining).and_then(|process| self.roster.process(process)) {
+            self.note_draining(now, worker);
+        }
         let mut reply = HeartbeatReply::default();
         for beat in heartbeat.leases {
             let current = self.attempts.get(beat.task_id).filter(|attempt| attempt.is_under(&beat.lease));

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rand_core::{OsRng, TryRngCore};
-
+use crate::address::free_address;
 use crate::dice::Dice;
 use crate::journal::Journal;
 use crate::process::{Daemon, Process, taskgrid};
@@ -203,15 +202,4 @@ fn wrapped(around: &[String]) -> Command {
     let mut command = Command::new(outer);
     command.args(args).arg(taskgrid().get_program());
     command
-}
-
-/// A port that is free, and that the system gives to nobody who asks for any: while a program is down, its port
-/// must not be taken by a client.
-pub(crate) fn free_address() -> SocketAddr {
-    const BELOW_ANY_PORT: std::ops::Range<u16> = 20_000..32_000;
-    let span = BELOW_ANY_PORT.len() as u64;
-    let mut ports =
-        std::iter::repeat_with(|| BELOW_ANY_PORT.start + u16::try_from(OsRng.try_next_u64().unwrap() % span).unwrap());
-    let free = ports.find_map(|port| UdpSocket::bind(("127.0.0.1", port)).ok());
-    free.unwrap().local_addr().unwrap()
 }

@@ -6,9 +6,12 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
 #![expect(clippy::print_stdout, reason = "a test harness of its own reports there")]
 
+#[path = "../common/address.rs"]
+mod address;
 mod campaigns;
 mod check;
 mod commands;
+#[path = "../common/dice.rs"]
 mod dice;
 mod grid;
 mod history;
@@ -16,6 +19,7 @@ mod journal;
 mod load;
 #[path = "../common/process.rs"]
 mod process;
+#[path = "../common/relay.rs"]
 mod relay;
 mod scene;
 

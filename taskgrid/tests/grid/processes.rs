@@ -1,6 +1,5 @@
 //! A grid of real processes at free ports.
 
-use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,22 +7,13 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "../common/needs.rs"]
+mod needs;
 #[path = "../common/process.rs"]
 mod process;
 
+pub(crate) use needs::{is_installed, skipped};
 pub(crate) use process::{ANY_PORT, Daemon, PATIENCE, Process, eventually, taskgrid};
-
-/// Whether a program that a test needs is on this machine.
-pub(crate) fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok()
-}
-
-/// Says, past the capture of the test harness, that (a part of) a test cannot run here.
-pub(crate) fn skipped(program: &str) {
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let mut stderr = std::io::stderr();
-    writeln!(stderr, "SKIPPED in whole or part: {test}: there is no {program} on this machine").unwrap();
-}
 
 /// Starts the program.
 pub(crate) fn start(args: &[&str]) -> Process {

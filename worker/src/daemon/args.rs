@@ -105,7 +105,7 @@ impl WorkerArgs {
     }
 
     /// Refuses numbers that make no sense.
-    pub(super) fn check(&self) -> Result<(), StartError> {
+    pub(crate) fn check(&self) -> Result<(), StartError> {
         if !(1..=CAPACITY_MAX).contains(&self.concurrency) {
             return Err(StartError::configuration(format!("--concurrency must be from 1 to {CAPACITY_MAX}")));
         }

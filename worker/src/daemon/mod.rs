@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 pub use args::WorkerArgs;
 
-use crate::handlers::{Bounds, Registry, Room};
+use crate::handlers::{Bounds, Registry, Room, Serving};
 use crate::machine::{Config, Event, Exit, Machine};
 use hands::Hands;
 
@@ -28,24 +28,37 @@ pub struct Worker {
     socket: UdpSocket,
     local: SocketAddr,
     config: Config,
-    registry: Registry,
+    serving: Serving,
+    /// Where handlers may come and go.
+    registry: Option<Registry>,
     names: Names,
 }
 
 impl Worker {
-    /// Takes the port and looks at the handlers.
+    /// Takes the port and looks at the handlers: those that are built in and the files of a directory.
     pub async fn bind(args: WorkerArgs) -> Result<Self, StartError> {
         args.check()?;
         let bounds = Bounds { memory: u64::from(args.handler_memory) * 1024 * 1024, processes: PROCESSES_MAX };
         let room = Room { slots: args.concurrency as usize, bounds };
         let registry = Registry::open(args.handlers.as_deref(), &args.types, room)?;
+        let serving = registry.serving();
+        Self::serving(serving, Some(registry), args).await
+    }
+
+    /// Takes the port, to serve these handlers, and what becomes of them if there is a registry. The arguments have
+    /// been checked.
+    pub(crate) async fn serving(
+        serving: Serving,
+        registry: Option<Registry>,
+        args: WorkerArgs,
+    ) -> Result<Self, StartError> {
         let socket = taskgrid_runtime::bind(args.listen)?;
         let local = socket.local_addr().map_err(|error| StartError::unavailable(error.to_string()))?;
         let names = Names::default();
         let address = address::advertised(args.advertise.as_deref(), local, &args.nameservice, &names).await?;
         let config = Config {
             address,
-            types: registry.serving().keys().cloned().collect(),
+            types: serving.keys().cloned().collect(),
             capacity: args.concurrency,
             nameservices: args.nameservice,
             instance: Instance::generate(&mut random()),
@@ -53,12 +66,17 @@ impl Worker {
             heartbeat_every: args.lease / 3,
             grace: args.drain_grace,
         };
-        Ok(Self { socket, local, config, registry, names })
+        Ok(Self { socket, local, config, serving, registry, names })
     }
 
     /// Where dispatchers reach it.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    #[cfg(test)]
+    pub(crate) fn types(&self) -> impl Iterator<Item = &TaskType> {
+        self.config.types.iter()
     }
 
     /// Takes tasks until `shutdown` is requested and what runs has ended (R39), or another worker has taken
@@ -73,14 +91,16 @@ impl Worker {
         pulse.status(&status);
         let clock = Clock::new();
         let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
-        let (serving, served) = tokio::sync::watch::channel(self.registry.serving());
+        let (serving, served) = tokio::sync::watch::channel(self.serving);
         // Stopped when this function returns.
         let mut beside = JoinSet::new();
         beside.spawn(drain(shutdown, events.clone()));
-        if let Some(warden) = self.registry.warden() {
+        if let Some(registry) = self.registry
+            && let Some(warden) = registry.warden()
+        {
             warden.adopt_orphans();
             beside.spawn(warden.watch());
-            beside.spawn(watch::watch(self.registry, serving, events.clone()));
+            beside.spawn(watch::watch(registry, serving, events.clone()));
         }
         let address = self.config.address.clone();
         let machine = Machine::new(clock.now(), self.config, random());

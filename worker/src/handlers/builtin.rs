@@ -1,22 +1,17 @@
 //! The types that every worker has.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use super::wait::wait;
+use super::{Handler, Handlers, function, hash, reverse, sum, upper};
 
-use taskgrid_protocol::TaskType;
-
-use super::wait::Wait;
-use super::{Handler, hash, reverse, sum, upper};
-
-/// All of them, by type.
-pub(super) fn all() -> BTreeMap<TaskType, Handler> {
+/// All of them.
+pub(super) fn all() -> Handlers {
     let handlers = [
         ("hash", Handler::Quick(hash::hash)),
         ("reverse", Handler::Quick(reverse::reverse)),
         ("sum", Handler::Quick(sum::sum)),
         ("upper", Handler::Quick(upper::upper)),
-        ("wait", Handler::Long(Arc::new(Wait))),
+        ("wait", function(wait)),
     ];
-    let named = |(name, handler)| (TaskType::new(name).expect("built-in types have legal names"), handler);
-    handlers.into_iter().map(named).collect()
+    let all = handlers.into_iter().try_fold(Handlers::default(), |all, (name, handler)| all.with(name, handler));
+    all.expect("built-in types have legal names, each of its own")
 }

@@ -1,4 +1,4 @@
-//! What runs tasks: the built-in types, and the files of a directory.
+//! What runs tasks: the built-in types, the files of a directory, and the functions of a program.
 //!
 //! A type is one [`Handler`]. The daemon starts one for each [`Effect::Run`](crate::machine::Effect::Run) of the
 //! machine and reports its [`Outcome`]; nothing outside this module knows what kinds of handlers there are.
@@ -6,7 +6,10 @@
 mod builtin;
 mod directory;
 mod executable;
+mod function;
 mod hash;
+mod json;
+mod list;
 mod payload;
 mod process;
 mod python;
@@ -30,8 +33,13 @@ use tokio::sync::watch;
 
 use crate::machine::{Outcome, Task};
 
+pub(crate) use function::function;
+pub(crate) use json::decode;
+pub(crate) use list::Handlers;
 pub(crate) use process::Bounds;
 pub(crate) use registry::{Registry, Room, Serving};
+
+use json::encode;
 
 /// How long a handler that is asked to stop may take to do so. A worker that drains waits longer than that for
 /// results to be stored.
@@ -88,9 +96,14 @@ pub(crate) struct Stop(watch::Receiver<bool>);
 
 impl Stop {
     /// Returns when it is time to stop.
-    async fn requested(&mut self) {
+    pub(crate) async fn requested(&mut self) {
         // An error means that the sender is gone, which asks just as well.
         let _ = self.0.wait_for(|stop| *stop).await;
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
     }
 }
 

@@ -48,7 +48,7 @@ impl Registry {
         let warden = Warden::new(room.bounds);
         let selected: Option<BTreeSet<TaskType>> = (!selected.is_empty()).then(|| selected.iter().cloned().collect());
         let mut registry = Self {
-            builtin: builtin::all(),
+            builtin: builtin::all().into_map(),
             directory: open_directory(handlers, &warden)?,
             pool: Arc::new(Pool::new(warden.clone(), room.slots)),
             warden,

@@ -3,27 +3,18 @@
 use std::time::Duration;
 
 use taskgrid_protocol::Json;
-use taskgrid_protocol::body::Failure;
+use taskgrid_protocol::error::task_code::BAD_PAYLOAD;
 use taskgrid_protocol::limits::SPAN_MAX;
 use tokio::time::timeout;
 
-use super::payload::unusable;
-use super::{LongHandler, Run, Running, stopped};
+use crate::{Failure, Task};
 
 /// Waits for as many seconds as the payload says: a number, or a string that holds one.
-#[derive(Debug)]
-pub(super) struct Wait;
-
-impl LongHandler for Wait {
-    fn run(&self, mut run: Run) -> Running {
-        Box::pin(async move {
-            let seconds = seconds(&run.task.payload)?;
-            let span = Duration::from_secs_f64(seconds);
-            match timeout(span, run.stop.requested()).await {
-                Err(_) => Ok(Json::string(&said(seconds))),
-                Ok(()) => stopped(),
-            }
-        })
+pub(super) async fn wait(task: Task<Json>) -> Result<String, Failure> {
+    let seconds = seconds(&task.payload)?;
+    match timeout(Duration::from_secs_f64(seconds), task.cancelled()).await {
+        Err(_) => Ok(said(seconds)),
+        Ok(()) => Err(Failure::retry("the wait was broken off")),
     }
 }
 
@@ -31,7 +22,8 @@ fn seconds(payload: &Json) -> Result<f64, Failure> {
     let number = payload.read::<f64>().ok();
     let written = || payload.read::<String>().ok()?.trim().parse().ok();
     let seconds = number.or_else(written).filter(|seconds| (0.0..=SPAN_MAX.as_secs_f64()).contains(seconds));
-    seconds.ok_or_else(|| unusable("'wait' takes a number of seconds from 0 to ten years, such as 2.5"))
+    let unusable = || Failure::permanent("'wait' takes a number of seconds from 0 to ten years, such as 2.5");
+    seconds.ok_or_else(|| unusable().with_code(BAD_PAYLOAD))
 }
 
 /// With the fewest digits that say it exactly, and at least one behind the point.
@@ -69,7 +61,7 @@ mod tests {
     #[test]
     fn refuses_what_is_no_span() {
         for payload in ["-1", "null", "\"soon\"", "\"nan\"", "\"inf\"", "1e300", "[2]", "\"\""] {
-            let failure = parsed(payload).unwrap_err();
+            let failure = parsed(payload).unwrap_err().into_body();
             assert!(!failure.retry && failure.code == "BAD_PAYLOAD", "{payload}");
         }
     }

@@ -4,11 +4,11 @@
 //! may go on for the grace. What still runs then is stopped and given back: the dispatcher does not charge
 //! it, since a task that outlasts some restarts of its workers has not failed.
 
-use taskgrid_protocol::Timestamp;
-use taskgrid_protocol::body::RejectReason;
+use taskgrid_protocol::body::{RejectReason, TaskHeartbeat};
 use taskgrid_protocol::outbox::Patience;
+use taskgrid_protocol::{Beside, Body, Message, RequestId, Timestamp};
 
-use super::limits::{FAREWELL, GIVE_BACK_FOR, GIVE_BACK_RESEND};
+use super::limits::{DEREGISTER_FOR, FAREWELL, GIVE_BACK_FOR, GIVE_BACK_RESEND};
 use super::memory::{Name, Refusal};
 use super::runs::Why;
 use super::{Alarm, Asked, Effect, Exit, Machine, Note, RunKey};
@@ -21,8 +21,26 @@ impl Machine {
         self.draining = true;
         self.deregister(now);
         self.beat(now);
+        self.take_leave(now);
         self.timers.set(Alarm::GraceOver, now + self.config.grace);
         self.timers.set(Alarm::GiveUp, now + self.config.grace + FAREWELL);
+    }
+
+    /// Tells every dispatcher that has given tasks lately, whether one of them is still here or not. Until they have
+    /// answered, the worker stays to give back what is on its way.
+    fn take_leave(&mut self, now: Timestamp) {
+        for dispatcher in self.memory.dispatchers() {
+            let id = self.next_request();
+            let beside = Beside {
+                id: Some(RequestId::number(id)),
+                instance: Some(self.config.instance.clone()),
+                free_slots: Some(0),
+                ..Beside::default()
+            };
+            let leave = Body::TaskHeartbeat(TaskHeartbeat { leases: Vec::new(), draining: true });
+            let transmit = Message::new(beside, leave).transmit(dispatcher, false);
+            self.ask(now, id, Asked::Farewell, transmit, Patience::until(now + DEREGISTER_FOR));
+        }
     }
 
     pub(super) fn handle_grace_over(&mut self) {

@@ -49,7 +49,8 @@ pub(super) const NOTED_MAX: usize = 64;
 /// How often a name service is looked up whose name DNS does not know.
 pub(super) const RESOLVE_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a stopping worker tells the name services so. Without it their entries expire.
+/// How long a stopping worker tells name services and dispatchers so. Without it their entries expire, and what is given
+/// to it is lost for a lease.
 pub(super) const DEREGISTER_FOR: Duration = Duration::from_secs(2);
 
 /// What a stopping worker waits, after the grace of its handlers, for results to be stored. With the default

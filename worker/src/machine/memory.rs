@@ -1,6 +1,6 @@
 //! What became of the attempts that this worker has heard of, so that none is started twice (R22).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 use taskgrid_protocol::body::{RejectReason, ResultReturn};
@@ -103,6 +103,11 @@ impl Memory {
     /// The attempts that run or are unstored, by task.
     pub(super) fn live(&self) -> impl Iterator<Item = (&Name, &Attempt)> {
         self.live.values().filter_map(|name| Some((name, self.attempts.get(name)?)))
+    }
+
+    /// Who has given the attempts that are remembered.
+    pub(super) fn dispatchers(&self) -> BTreeSet<SocketAddr> {
+        self.attempts.values().map(|attempt| attempt.route.dispatcher).collect()
     }
 
     pub(super) fn live_count(&self) -> usize {

@@ -44,7 +44,7 @@ use runs::Runs;
 enum Asked {
     /// REGISTER_WORKER or HEARTBEAT, at the name service with this index.
     Announcement(usize),
-    /// DEREGISTER_WORKER.
+    /// DEREGISTER_WORKER, or the TASK_HEARTBEAT of a worker that stops.
     Farewell,
     /// RESULT_RETURN.
     Result(Name),

@@ -212,6 +212,11 @@ impl Roster {
         })
     }
 
+    /// The worker that is this process. Looks at all of them, which is rare enough: once when a worker stops.
+    pub(super) fn process(&self, instance: &Instance) -> Option<WorkerKey> {
+        self.workers.iter().find(|(_, worker)| worker.kind.instance() == Some(instance)).map(|(key, _)| *key)
+    }
+
     /// Another process has answered at the address of this one. It is offered nothing until the name service has told of
     /// the other one; if that takes too long it is tried again, since the name of the address may have led astray.
     pub(super) fn deny(&mut self, now: Timestamp, key: WorkerKey) {

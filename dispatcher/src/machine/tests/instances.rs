@@ -71,6 +71,24 @@ fn an_old_process_that_is_heard_keeps_its_attempt() {
 }
 
 #[test]
+fn a_worker_that_stops_is_given_nothing_more_though_it_holds_no_task() {
+    let mut grid = Grid::new();
+    grid.register(process("old"));
+    grid.post("x");
+    let task = grid.task(WORKER);
+    grid.return_result(WORKER, &task, json!({"result": 1}));
+    let leave = json!({"type": "TASK_HEARTBEAT", "id": 5, "instance": "old", "data": {"leases": [], "draining": true}});
+    assert_eq!(grid.ask(WORKER, leave)["data"], json!({}));
+    grid.post("y");
+    assert!(grid.tasks(WORKER).is_empty());
+    let of_nobody =
+        json!({"type": "TASK_HEARTBEAT", "id": 6, "instance": "other", "data": {"leases": [], "draining": true}});
+    assert_eq!(grid.ask(WORKER, of_nobody)["data"], json!({}));
+    grid.register(process("new"));
+    assert_eq!(grid.task(WORKER)["data"]["payload"], "y", "the next process there is another one");
+}
+
+#[test]
 fn a_task_that_the_new_process_denies_goes_on_at_once_and_is_charged() {
     let mut grid = Grid::new();
     grid.register(process("old"));

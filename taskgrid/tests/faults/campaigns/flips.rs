@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{Order, Outcome};
-use crate::grid::{Setup, free_address};
+use crate::address::free_address;
+use crate::grid::Setup;
 use crate::load::Plan;
 use crate::process::{ANY_PORT, Process, eventually, taskgrid};
 use crate::scene::{Scene, open};

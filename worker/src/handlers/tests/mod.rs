@@ -2,6 +2,7 @@
 
 mod bounds;
 mod executables;
+mod functions;
 mod python;
 mod scan;
 

@@ -19,6 +19,26 @@ fn an_idle_worker_deregisters_and_exits() {
     assert_eq!(rig.effects(), [DRAINED]);
 }
 
+/// What a dispatcher sent to a worker that had just gone was lost, and charged, after a lease.
+#[test]
+fn an_idle_worker_stays_until_its_dispatcher_knows_and_gives_back_what_still_comes() {
+    let mut rig = Rig::new();
+    let run = rig.start(1, "lease-1");
+    rig.end(run, done());
+    let result = rig.only();
+    rig.answer(&result, &stored());
+    rig.effects();
+    rig.happen(Event::Drain);
+    let leave = rig.take("TASK_HEARTBEAT").remove(0);
+    assert_eq!((leave.to.as_str(), &leave.message["instance"]), (DISPATCHER, &json!("instance-1")));
+    assert_eq!(leave.message["data"], json!({"leases": [], "draining": true}));
+    rig.tell(DISPATCHER, &task(2, "lease-2"));
+    assert_eq!(rig.take("TASK_REJECT")[0].message["data"]["reason"], "draining");
+    assert!(rig.effects().is_empty());
+    rig.answer(&leave, &json!({}));
+    assert_eq!(rig.effects(), [DRAINED]);
+}
+
 #[test]
 fn a_name_service_that_is_silent_holds_nobody_up_for_long() {
     let mut rig = Rig::new();
