@@ -12,7 +12,9 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
     println!("cargo::rerun-if-env-changed={}", VARIABLE);
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // Asked now, and not when this was compiled: that may have been elsewhere, if directories were moved.
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    let source = Path::new(&package).join("..");
     let found = revision::find(std::env::var(VARIABLE).ok(), &source);
     for path in &found.decided_by {
         println!("cargo::rerun-if-changed={}", path.display());
