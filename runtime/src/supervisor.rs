@@ -19,6 +19,9 @@ use crate::Clock;
 /// never told of READY kills a service that is well.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// A supervisor that wants to hear of us more often would keep the loop busy with that alone.
+const WATCHDOG_MIN: Duration = Duration::from_millis(10);
+
 /// Whoever started this process and wants to hear of it; nobody, as a rule.
 #[derive(Clone, Debug, Default)]
 pub struct Supervisor(Option<Arc<Line>>);
@@ -58,7 +61,8 @@ impl Supervisor {
         };
         let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
         let is_for_us = number("WATCHDOG_PID").is_none_or(|pid| pid == u64::from(std::process::id()));
-        let watchdog = number("WATCHDOG_USEC").filter(|micros| is_for_us && *micros > 0).map(Duration::from_micros);
+        let watchdog = number("WATCHDOG_USEC").filter(|micros| is_for_us && *micros > 0);
+        let watchdog = watchdog.map(|micros| Duration::from_micros(micros).max(WATCHDOG_MIN));
         Self::at(&name, watchdog).unwrap_or_else(|error| {
             tracing::warn!("cannot tell the supervisor at NOTIFY_SOCKET={} anything: {error}", name.display());
             Self::default()
