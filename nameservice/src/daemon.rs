@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use taskgrid_protocol::TaskType;
-use taskgrid_runtime::{Clock, EVENT_QUEUE, Shutdown, StartError, drive, parse_seconds};
+use taskgrid_runtime::{Clock, EVENT_QUEUE, Pulse, Shutdown, StartError, drive, parse_seconds};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -63,7 +63,7 @@ impl NameService {
     /// Takes the port.
     pub async fn bind(args: NameServiceArgs) -> Result<Self, StartError> {
         let socket = taskgrid_runtime::bind(args.listen)?;
-        let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
+        let local = socket.local_addr().map_err(|error| StartError::unavailable(error.to_string()))?;
         Ok(Self { socket, local, config: Config { ttl: args.ttl, fixed: args.fixed } })
     }
 
@@ -73,8 +73,10 @@ impl NameService {
     }
 
     /// Serves until `shutdown` is requested.
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
-        tracing::info!("name service listening on {}", self.local);
+    pub async fn run(self, shutdown: Shutdown, pulse: Pulse) -> Result<(), StartError> {
+        let status = format!("name service listening on {}", self.local);
+        tracing::info!("{status}");
+        pulse.status(&status);
         let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
         tokio::spawn(async move {
             shutdown.requested().await;
@@ -83,9 +85,9 @@ impl NameService {
         });
         let machine = Machine::new(self.config, taskgrid_runtime::random());
         let exit = |Effect::Exit| ControlFlow::Break(());
-        drive(machine, self.socket, Clock::new(), event_queue, exit)
+        drive(machine, self.socket, Clock::new(), event_queue, pulse, exit)
             .await
-            .map_err(|error| StartError::configuration(format!("the socket failed: {error}")))?;
+            .map_err(|error| StartError::unavailable(format!("the socket failed: {error}")))?;
         tracing::info!("name service stopped");
         Ok(())
     }

@@ -12,7 +12,7 @@ use taskgrid_protocol::packer::Packer;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
-use crate::Clock;
+use crate::{Clock, Pulse};
 
 /// Datagrams taken in one round, before replies leave and effects begin. Without a bound a flood of
 /// datagrams would starve everything else.
@@ -27,12 +27,13 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
 /// Runs `node` on `socket` until `perform` breaks.
 ///
 /// `events` brings the outcomes of effects and whatever else the machine should know; `perform` starts an
-/// effect and must not block.
+/// effect and must not block. `pulse` beats as long as the loop goes round.
 pub async fn drive<N: Node, T>(
     mut node: N,
     socket: UdpSocket,
     clock: Clock,
     mut events: mpsc::Receiver<N::Event>,
+    mut pulse: Pulse,
     mut perform: impl FnMut(N::Effect) -> ControlFlow<T>,
 ) -> io::Result<T> {
     let mut wire = Wire::new(socket)?;
@@ -49,7 +50,7 @@ pub async fn drive<N: Node, T>(
             }
         }
         wire.send_all(&mut node).await;
-        let sleep = node.poll_timeout().map_or(LONGEST_SLEEP, |at| clock.until(at));
+        let sleep = node.poll_timeout().map_or(LONGEST_SLEEP, |at| clock.until(at)).min(pulse.beat(&clock));
         tokio::select! {
             readable = wire.socket.readable() => {
                 readable?;

@@ -8,6 +8,7 @@ mod names;
 mod shutdown;
 mod socket;
 mod start;
+mod supervisor;
 
 pub use arguments::{parse_bytes, parse_seconds};
 pub use clock::{Clock, wall_time};
@@ -17,6 +18,7 @@ pub use names::{Names, local_address_towards};
 pub use shutdown::{Shutdown, Trigger, on_signal};
 pub use socket::bind;
 pub use start::{Exit, StartError};
+pub use supervisor::{Pulse, Supervisor};
 
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;

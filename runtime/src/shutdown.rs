@@ -2,6 +2,8 @@
 
 use tokio::sync::watch;
 
+use crate::Supervisor;
+
 /// Asks everybody who holds a [`Shutdown`] to stop. Dropping it asks too.
 #[derive(Debug)]
 pub struct Trigger(watch::Sender<bool>);
@@ -31,14 +33,16 @@ impl Shutdown {
     }
 }
 
-/// A [`Shutdown`] that Ctrl-C or SIGTERM requests. A second signal ends the process at once.
+/// A [`Shutdown`] that Ctrl-C or SIGTERM requests, which the supervisor is told of. A second signal ends the process
+/// at once.
 ///
 /// Must be called inside a tokio runtime that lives as long as the program.
-pub fn on_signal() -> std::io::Result<Shutdown> {
+pub fn on_signal(supervisor: &Supervisor) -> std::io::Result<Shutdown> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let (trigger, shutdown) = Trigger::new();
+    let supervisor = supervisor.clone();
     tokio::spawn(async move {
         for first in [true, false] {
             tokio::select! {
@@ -48,6 +52,7 @@ pub fn on_signal() -> std::io::Result<Shutdown> {
             if !first {
                 std::process::exit(130);
             }
+            supervisor.stopping();
             trigger.pull();
         }
     });

@@ -8,6 +8,8 @@ pub enum Exit {
     Configuration = 2,
     /// The database is damaged, not ours, or newer than the program.
     Corrupt = 65,
+    /// What is there by itself as a rule is not: a name, a route, a thread. It may be there in a moment.
+    Unavailable = 69,
     /// The disk failed.
     Disk = 70,
     /// The port, the database or the worker's address is in use.
@@ -32,6 +34,11 @@ impl StartError {
     /// A flag or an address is wrong.
     pub fn configuration(message: impl Into<String>) -> Self {
         Self::new(Exit::Configuration, message)
+    }
+
+    /// It may be there in a moment.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(Exit::Unavailable, message)
     }
 
     /// Somebody else uses it.

@@ -1,19 +1,25 @@
 //! `taskgrid`: the daemons and the client's verbs in one program.
 
+mod completions;
+#[cfg(test)]
+mod documentation;
+mod man;
 mod up;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use completions::CompletionsArgs;
+use man::ManArgs;
 use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
-use taskgrid_runtime::{StartError, init_log, on_signal};
+use taskgrid_runtime::{StartError, Supervisor, init_log, on_signal};
 use taskgrid_worker::{Worker, WorkerArgs};
 use up::UpArgs;
 
 /// A durable task queue in one program: tasks in an SQLite table, JSON over UDP, no broker.
 #[derive(Debug, Parser)]
-#[command(name = "taskgrid", version, propagate_version = true, after_help = EXAMPLES)]
+#[command(name = "taskgrid", version = env!("TASKGRID_VERSION"), propagate_version = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -37,12 +43,16 @@ enum Command {
     Worker(WorkerArgs),
     #[command(flatten)]
     Client(taskgrid_client::cli::Command),
+    /// Print what a shell needs to complete verbs and flags
+    Completions(CompletionsArgs),
+    /// Write the pages of the manual
+    Man(ManArgs),
 }
 
 fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&StartError::configuration(format!("cannot start: {error}"))),
+        Err(error) => return fail(&StartError::unavailable(format!("cannot start: {error}"))),
     };
     let code = runtime.block_on(run(Cli::parse().command));
     // A name that is still being looked up must not hold back the end.
@@ -57,30 +67,35 @@ async fn run(command: Command) -> ExitCode {
         Command::Dispatcher(args) => dispatcher(args).await,
         Command::Nameservice(args) => nameservice(args).await,
         Command::Worker(args) => worker(args).await,
+        Command::Completions(args) => completions::print(&args, Cli::command()),
+        Command::Man(args) => man::write(&args, Cli::command()),
     };
     outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
 
 async fn dispatcher(args: DispatcherArgs) -> Result<(), StartError> {
     init_log("info");
-    let shutdown = on_signal().map_err(no_signals)?;
-    Dispatcher::bind(args).await?.run(shutdown).await
+    let supervisor = Supervisor::of_process();
+    let shutdown = on_signal(&supervisor).map_err(no_signals)?;
+    Dispatcher::bind(args).await?.run(shutdown, supervisor.pulse()).await
 }
 
 async fn nameservice(args: NameServiceArgs) -> Result<(), StartError> {
     init_log("info");
-    let shutdown = on_signal().map_err(no_signals)?;
-    NameService::bind(args).await?.run(shutdown).await
+    let supervisor = Supervisor::of_process();
+    let shutdown = on_signal(&supervisor).map_err(no_signals)?;
+    NameService::bind(args).await?.run(shutdown, supervisor.pulse()).await
 }
 
 async fn worker(args: WorkerArgs) -> Result<(), StartError> {
     init_log("info");
-    let shutdown = on_signal().map_err(no_signals)?;
-    Worker::bind(args).await?.run(shutdown).await
+    let supervisor = Supervisor::of_process();
+    let shutdown = on_signal(&supervisor).map_err(no_signals)?;
+    Worker::bind(args).await?.run(shutdown, supervisor.pulse()).await
 }
 
 fn no_signals(error: std::io::Error) -> StartError {
-    StartError::configuration(format!("cannot listen for signals: {error}"))
+    StartError::unavailable(format!("cannot listen for signals: {error}"))
 }
 
 /// Says what went wrong, and exits with the code that belongs to it.

@@ -1,12 +1,12 @@
 //! `taskgrid up`: name service, dispatcher and worker in one process. They talk over loopback UDP as always.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
-use taskgrid_runtime::{Exit, Shutdown, StartError, Trigger, init_log, on_signal};
+use taskgrid_runtime::{Exit, Shutdown, StartError, Supervisor, Trigger, init_log, on_signal};
 use taskgrid_worker::{Worker, WorkerArgs};
 use tokio::sync::{mpsc, oneshot};
 
@@ -41,10 +41,11 @@ pub(crate) struct UpArgs {
 /// Runs all three until Ctrl-C, SIGTERM, or the end of one of them.
 pub(crate) async fn run(args: UpArgs) -> Result<(), StartError> {
     init_log("warn");
-    let shutdown = on_signal().map_err(|error| StartError::configuration(format!("no signals: {error}")))?;
+    let supervisor = Supervisor::of_process();
+    let shutdown = on_signal(&supervisor).map_err(|error| StartError::unavailable(format!("no signals: {error}")))?;
     let (ended, mut any_ended) = mpsc::channel(3);
     let mut parts = Vec::new();
-    let started = start_all(&args, &ended, &mut parts).await;
+    let started = start_all(&args, &supervisor, &ended, &mut parts).await;
     let mut outcome = match started {
         Ok(dispatcher) => {
             greet(&args, dispatcher);
@@ -64,14 +65,22 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), StartError> {
     outcome
 }
 
-async fn start_all(args: &UpArgs, ended: &mpsc::Sender<()>, parts: &mut Vec<Part>) -> Result<SocketAddr, StartError> {
+async fn start_all(
+    args: &UpArgs,
+    supervisor: &Supervisor,
+    ended: &mpsc::Sender<()>,
+    parts: &mut Vec<Part>,
+) -> Result<SocketAddr, StartError> {
+    // Before any of them beats: it is ready when all are.
+    let [of_nameservice, of_dispatcher, of_worker] = std::array::from_fn(|_| supervisor.pulse());
     let nameservice = NameServiceArgs::listening_on(args.nameservice_listen);
     let nameservice = Part::start(parts, ended, "name service", async move |shutdown, ready| {
         let part = NameService::bind(nameservice).await?;
         ready.send(part.local_addr()).ok();
-        part.run(shutdown).await
+        part.run(shutdown, of_nameservice).await
     })
     .await?;
+    let nameservice = from_inside(nameservice);
     let dispatcher = DispatcherArgs {
         database: args.database.clone(),
         ..DispatcherArgs::listening_on(args.dispatcher_listen, nameservice.to_string())
@@ -79,7 +88,7 @@ async fn start_all(args: &UpArgs, ended: &mpsc::Sender<()>, parts: &mut Vec<Part
     let dispatcher = Part::start(parts, ended, "dispatcher", async move |shutdown, ready| {
         let part = Dispatcher::bind(dispatcher).await?;
         ready.send(part.local_addr()).ok();
-        part.run(shutdown).await
+        part.run(shutdown, of_dispatcher).await
     })
     .await?;
     let defaults = WorkerArgs::listening_on(args.worker_listen, nameservice.to_string());
@@ -91,10 +100,19 @@ async fn start_all(args: &UpArgs, ended: &mpsc::Sender<()>, parts: &mut Vec<Part
     Part::start(parts, ended, "worker", async move |shutdown, ready| {
         let part = Worker::bind(worker).await?;
         ready.send(part.local_addr()).ok();
-        part.run(shutdown).await
+        part.run(shutdown, of_worker).await
     })
     .await?;
     Ok(dispatcher)
+}
+
+/// How the others reach a part that listens at `addr`: one that listens everywhere cannot be sent to there.
+fn from_inside(addr: SocketAddr) -> SocketAddr {
+    let loopback: IpAddr = match addr {
+        SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    if addr.ip().is_unspecified() { SocketAddr::new(loopback, addr.port()) } else { addr }
 }
 
 /// One of the three, on a thread of its own.
@@ -118,8 +136,7 @@ impl Part {
         let (trigger, shutdown) = Trigger::new();
         let (ready, is_ready) = oneshot::channel();
         let ended = ended.clone();
-        let failed =
-            move |error: std::io::Error| StartError::configuration(format!("cannot start the {name}: {error}"));
+        let failed = move |error: std::io::Error| StartError::unavailable(format!("cannot start the {name}: {error}"));
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
             let outcome = runtime.block_on(serve(shutdown, ready));

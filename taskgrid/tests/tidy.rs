@@ -54,7 +54,8 @@ const IMPURE: &[&str] = &[
 ];
 
 /// How sockets come into being.
-const BINDS: &[&str] = &["UdpSocket::bind", "TcpListener::bind", "Socket::new", "UnixDatagram::bind"];
+const BINDS: &[&str] =
+    &["UdpSocket::bind", "TcpListener::bind", "Socket::new", "UnixDatagram::bind", "UnixDatagram::unbound"];
 
 /// A file above this holds more than one idea.
 const LINES_MAX: usize = 400;
@@ -143,6 +144,28 @@ fn every_cited_rule_has_a_heading_in_the_protocol_document() {
                 if file.path.ends_with(".rs") { line.split_once("//").map_or("", |(_, text)| text) } else { line };
             for rule in rules(comment).filter(|rule| !headings.contains(rule)) {
                 problems.push(format!("{}:{number}: {rule} has no heading in docs/PROTOCOL.md", file.path));
+            }
+        }
+    }
+    report(&problems);
+}
+
+/// Who runs it meets a warning or an error for the first time when something is wrong.
+#[test]
+fn operators_are_told_of_every_line_of_the_log_that_warns() {
+    let document = read("docs/OPERATIONS.md");
+    let mut problems = Vec::new();
+    // The client's library tells its caller, not an operator.
+    for file in rust_files().filter(|file| !file.is_test() && !file.path.starts_with("client/")) {
+        for at in ["tracing::warn!(", "tracing::error!("].iter().flat_map(|call| file.text.match_indices(call)) {
+            let said = file.text[at.0..].split('"').nth(1).unwrap_or_default().replace("\\\n", " ");
+            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            // What stands between the values, up to an explanation. Shorter words stand in many lines.
+            let parts = said.split('{').map(|part| part.split_once('}').map_or(part, |(_, words)| words));
+            let words = parts.map(|part| part.split([':', ';']).next().unwrap_or_default());
+            let words = words.map(|words| words.trim_matches(|c: char| !c.is_alphanumeric()));
+            for words in words.filter(|words| words.len() >= 12 && !document.contains(words)) {
+                problems.push(format!("{}: '{words}' is missing in docs/OPERATIONS.md, with what to do", file.path));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use taskgrid_runtime::{StartError, Trigger, on_signal};
+use taskgrid_runtime::{Pulse, StartError, Supervisor, Trigger, on_signal};
 
 use crate::handlers::{Handlers, function};
 use crate::{Failure, Task, Worker, WorkerArgs};
@@ -145,11 +145,12 @@ impl WorkerBuilder {
     }
 
     /// Takes tasks until Ctrl-C or SIGTERM, then finishes what runs and returns. A second signal ends the process
-    /// at once.
+    /// at once. A supervisor such as systemd is told when the worker is ready, that it is alive, and when it stops.
     pub async fn run(self) -> Result<(), StartError> {
-        let shutdown =
-            on_signal().map_err(|error| StartError::configuration(format!("cannot listen for signals: {error}")))?;
-        self.run_until(shutdown.requested()).await
+        let supervisor = Supervisor::of_process();
+        let shutdown = on_signal(&supervisor)
+            .map_err(|error| StartError::unavailable(format!("cannot listen for signals: {error}")))?;
+        self.serve(shutdown.requested(), supervisor.pulse()).await
     }
 
     /// Takes tasks until `stop` ends, then finishes what runs and returns.
@@ -168,6 +169,11 @@ impl WorkerBuilder {
     /// # }
     /// ```
     pub async fn run_until(self, stop: impl Future<Output = ()>) -> Result<(), StartError> {
+        // The process is somebody else's, who may have more to tell than of this worker.
+        self.serve(stop, Pulse::default()).await
+    }
+
+    async fn serve(self, stop: impl Future<Output = ()>, pulse: Pulse) -> Result<(), StartError> {
         let worker = self.bind().await?;
         let (trigger, shutdown) = Trigger::new();
         let stopping = async {
@@ -176,7 +182,7 @@ impl WorkerBuilder {
             pending().await
         };
         tokio::select! {
-            outcome = worker.run(shutdown) => outcome,
+            outcome = worker.run(shutdown, pulse) => outcome,
             outcome = stopping => outcome,
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha12Rng;
 use taskgrid_protocol::Key;
 use taskgrid_protocol::body::PostReply;
-use taskgrid_runtime::{Clock, EVENT_QUEUE, Names, bind, drive, random, wall_time};
+use taskgrid_runtime::{Clock, EVENT_QUEUE, Names, Pulse, bind, drive, random, wall_time};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -47,7 +47,7 @@ impl Driver {
         let hang_up = HangUp(callers.clone());
         let task = tokio::spawn(async move {
             let _hang_up = hang_up;
-            let Err(error) = drive(machine, socket, Clock::new(), incoming, perform).await;
+            let Err(error) = drive(machine, socket, Clock::new(), incoming, Pulse::default(), perform).await;
             tracing::error!(%error, "the client's socket failed");
         });
         Ok(Self {

@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 
-use taskgrid_runtime::{Clock, EVENT_QUEUE, Exit, Names, Shutdown, StartError, drive, wall_time};
+use taskgrid_runtime::{Clock, EVENT_QUEUE, Exit, Names, Pulse, Shutdown, StartError, drive, wall_time};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
@@ -44,7 +44,7 @@ impl Dispatcher {
         let is_suspect = lock.is_suspect();
         let looked = look_at(&args.database, is_suspect)?;
         let socket = taskgrid_runtime::bind(args.listen)?;
-        let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
+        let local = socket.local_addr().map_err(|error| StartError::unavailable(error.to_string()))?;
         space::make_room(&args.database);
         let store = SqliteStore::connect(&args.database).inspect_err(|error| {
             if error.exit == Exit::Disk {
@@ -64,25 +64,22 @@ impl Dispatcher {
     }
 
     /// Serves until `shutdown` is requested or the disk fails.
-    pub async fn run(mut self, shutdown: Shutdown) -> Result<(), StartError> {
+    pub async fn run(mut self, shutdown: Shutdown, pulse: Pulse) -> Result<(), StartError> {
         let opened = self.store.open(wall_time()).map_err(|error| {
             if matches!(error, StoreError::Unavailable(_) | StoreError::Corrupt(_)) {
                 self.lock.suspect();
             }
             stopped_by(&self.database, &error)
         })?;
-        tracing::info!(
-            "dispatcher listening on {}, database {}: {} running, {} types with pending tasks",
-            self.local,
-            self.database.display(),
-            opened.running.len(),
-            opened.pending_types.len()
-        );
+        let status = format!("dispatcher listening on {}, database {}", self.local, self.database.display());
+        let (running, pending) = (opened.running.len(), opened.pending_types.len());
+        tracing::info!("{status}: {running} running, {pending} types with pending tasks");
+        pulse.status(&status);
         let clock = Clock::new();
         let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
         let (failed, failure) = oneshot::channel();
         let (damaged, damage) = oneshot::channel();
-        let threads = |error: std::io::Error| StartError::configuration(format!("cannot start a thread: {error}"));
+        let threads = |error: std::io::Error| StartError::unavailable(format!("cannot start a thread: {error}"));
         let full = space::spawn(&self.database, self.config.min_free, clock, events.clone()).map_err(threads)?;
         let (batches, committer) =
             committer::spawn(self.store.clone(), clock, events.clone(), full, failed).map_err(threads)?;
@@ -99,8 +96,8 @@ impl Dispatcher {
         let machine = Machine::new(clock.now(), self.config, opened, taskgrid_runtime::random());
         let hands = Hands { batches, reads, events, names: Names::default() };
         tokio::select! {
-            served = drive(machine, self.socket, clock, event_queue, move |effect| hands.perform(effect)) => {
-                served.map_err(|error| StartError::new(Exit::Configuration, format!("the socket failed: {error}")))?;
+            served = drive(machine, self.socket, clock, event_queue, pulse, move |effect| hands.perform(effect)) => {
+                served.map_err(|error| StartError::unavailable(format!("the socket failed: {error}")))?;
             }
             Ok(error) = failure => {
                 self.lock.suspect();

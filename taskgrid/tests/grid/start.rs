@@ -40,6 +40,14 @@ fn an_address_that_does_not_parse_is_a_usage_error() {
     }
 }
 
+/// At the start of a machine names may not be there yet: a supervisor should try that again, and no wrong flag.
+#[test]
+fn a_name_that_cannot_be_looked_up_now_is_no_usage_error() {
+    let (code, said) = refused(&["worker", "--listen", "0.0.0.0:0", "--nameservice", "nowhere.invalid:5001"]);
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains("nowhere.invalid:5001") && said.contains("--advertise"), "{said}");
+}
+
 #[test]
 fn a_mistyped_flag_or_verb_gets_the_nearest_right_one() {
     assert!(refused(&["dispatcher", "--databse", "x"]).1.contains("--database"));
@@ -135,24 +143,29 @@ fn a_missing_name_service_is_waited_for() {
 
 #[test]
 fn up_starts_everything_and_stops_it_cleanly() {
-    let dir = tempfile::tempdir().unwrap();
-    let database = dir.path().join("tasks.db");
-    let args = [
-        "up",
-        "--database",
-        database.to_str().unwrap(),
-        "--dispatcher-listen",
-        ANY_PORT,
-        "--nameservice-listen",
-        ANY_PORT,
-        "--worker-listen",
-        ANY_PORT,
-    ];
-    let mut up = crate::processes::start(&args);
-    let line = up.line_with("dispatcher on ");
-    let addr = line.split("dispatcher on ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
-    let output = taskgrid().args(["submit", "reverse", "OpenAI", "--wait", "--dispatcher", addr]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), "IAnepO", "{output:?}");
-    eventually("the greeting", || up.has_said("Ctrl-C").then_some(()));
-    assert_eq!(up.terminate(), Some(0), "{up}");
+    // For this machine alone, and for others too.
+    for listen in [ANY_PORT, "0.0.0.0:0"] {
+        let dir = tempfile::tempdir().unwrap();
+        let database = dir.path().join("tasks.db");
+        let args = [
+            "up",
+            "--database",
+            database.to_str().unwrap(),
+            "--dispatcher-listen",
+            listen,
+            "--nameservice-listen",
+            listen,
+            "--worker-listen",
+            ANY_PORT,
+        ];
+        let mut up = crate::processes::start(&args);
+        let line = up.line_with("dispatcher on ");
+        let addr = line.split("dispatcher on ").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+        let addr = addr.replace("0.0.0.0", "127.0.0.1");
+        let output =
+            taskgrid().args(["submit", "reverse", "OpenAI", "--wait", "--dispatcher", &addr]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), "IAnepO", "{output:?}");
+        eventually("the greeting", || up.has_said("Ctrl-C").then_some(()));
+        assert_eq!(up.terminate(), Some(0), "{up}");
+    }
 }

@@ -69,7 +69,7 @@ fn choose(given: Option<&str>, local: SocketAddr, services: &[Service<'_>]) -> R
 
 fn towards(remote: Option<&Service<'_>>, services: &[Service<'_>]) -> Result<IpAddr, StartError> {
     let ask_operator = |why: String| {
-        StartError::configuration(format!("{why}; give the address of this worker with --advertise HOST:PORT"))
+        StartError::unavailable(format!("{why}; give the address of this worker with --advertise HOST:PORT"))
     };
     let Some(service) = remote.or_else(|| services.first()) else {
         return Err(StartError::configuration("--nameservice names no name service"));

@@ -8,7 +8,7 @@ mod watch;
 use std::net::SocketAddr;
 
 use taskgrid_protocol::{Instance, TaskType};
-use taskgrid_runtime::{Clock, EVENT_QUEUE, Names, Shutdown, StartError, drive, random};
+use taskgrid_runtime::{Clock, EVENT_QUEUE, Names, Pulse, Shutdown, StartError, drive, random};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -53,7 +53,7 @@ impl Worker {
         args: WorkerArgs,
     ) -> Result<Self, StartError> {
         let socket = taskgrid_runtime::bind(args.listen)?;
-        let local = socket.local_addr().map_err(|error| StartError::configuration(error.to_string()))?;
+        let local = socket.local_addr().map_err(|error| StartError::unavailable(error.to_string()))?;
         let names = Names::default();
         let address = address::advertised(args.advertise.as_deref(), local, &args.nameservice, &names).await?;
         let config = Config {
@@ -81,15 +81,14 @@ impl Worker {
 
     /// Takes tasks until `shutdown` is requested and what runs has ended (R39), or another worker has taken
     /// its address (R18).
-    pub async fn run(self, shutdown: Shutdown) -> Result<(), StartError> {
+    pub async fn run(self, shutdown: Shutdown, pulse: Pulse) -> Result<(), StartError> {
         let types: Vec<&str> = self.config.types.iter().map(TaskType::as_str).collect();
-        tracing::info!(
-            "worker listening on {}, registered as {}, {} tasks at a time: {}",
-            self.local,
-            self.config.address,
-            self.config.capacity,
-            types.join(", ")
+        let status = format!(
+            "worker listening on {}, registered as {}, {} tasks at a time",
+            self.local, self.config.address, self.config.capacity
         );
+        tracing::info!("{status}: {}", types.join(", "));
+        pulse.status(&status);
         let clock = Clock::new();
         let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
         let (serving, served) = tokio::sync::watch::channel(self.serving);
@@ -106,8 +105,8 @@ impl Worker {
         let address = self.config.address.clone();
         let machine = Machine::new(clock.now(), self.config, random());
         let mut hands = Hands::new(served, events, self.names);
-        let exit = drive(machine, self.socket, clock, event_queue, move |effect| hands.perform(effect)).await;
-        match exit.map_err(|error| StartError::configuration(format!("the socket failed: {error}")))? {
+        let exit = drive(machine, self.socket, clock, event_queue, pulse, move |effect| hands.perform(effect)).await;
+        match exit.map_err(|error| StartError::unavailable(format!("the socket failed: {error}")))? {
             Exit::Drained => {
                 tracing::info!("worker stopped");
                 Ok(())
