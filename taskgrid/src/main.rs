@@ -1,5 +1,6 @@
 //! `taskgrid`: the daemons and the client's verbs in one program.
 
+mod backup;
 mod completions;
 #[cfg(test)]
 mod documentation;
@@ -8,6 +9,7 @@ mod up;
 
 use std::process::ExitCode;
 
+use backup::BackupArgs;
 use clap::{CommandFactory, Parser, Subcommand};
 use completions::CompletionsArgs;
 use man::ManArgs;
@@ -41,6 +43,8 @@ enum Command {
     Nameservice(NameServiceArgs),
     /// Start a worker: it runs tasks
     Worker(WorkerArgs),
+    /// Copy the database, also while the dispatcher runs
+    Backup(BackupArgs),
     #[command(flatten)]
     Client(taskgrid_client::cli::Command),
     /// Print what a shell needs to complete verbs and flags
@@ -69,6 +73,7 @@ async fn run(command: Command) -> ExitCode {
         Command::Worker(args) => worker(args).await,
         Command::Completions(args) => completions::print(&args, Cli::command()),
         Command::Man(args) => man::write(&args, Cli::command()),
+        Command::Backup(args) => backup::run(args),
     };
     outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }

@@ -120,6 +120,13 @@ pub struct OutputArgs {
     output: Output,
 }
 
+impl OutputArgs {
+    /// Whether a program is to read what is printed.
+    pub fn wants_json(self) -> bool {
+        self.output == Output::Json
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Output {
     Table,

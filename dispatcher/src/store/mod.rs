@@ -18,7 +18,7 @@ use taskgrid_protocol::error::TaskError;
 use taskgrid_protocol::{Json, Key, Lease, TaskId, TaskType, WallTime};
 
 pub use memory::MemoryStore;
-pub use sqlite::{Looked, SqliteStore, Wal, look_at};
+pub use sqlite::{BackedUp, BackupStep, Looked, SqliteStore, Wal, back_up, look_at};
 
 /// A durable table of tasks. Its methods block, so they are never called on a tokio worker thread.
 pub trait Store {

@@ -59,7 +59,8 @@ pub fn look_at(path: &Path, thorough: bool) -> Result<Looked, StartError> {
         return look_at_journal(path, size);
     }
     refuse_other_formats(path)?;
-    let look = Look { path, connection: open(path, log > 0).map_err(|error| refusal(path, &error))? };
+    let connection = open(path, log > 0).map_err(|error| refusal(path, &error))?;
+    let look = Look { path, connection: &connection };
     let is_new = look.refuse_strangers()?;
     if !is_new {
         look.refuse_other_schemas()?;
@@ -67,26 +68,20 @@ pub fn look_at(path: &Path, thorough: bool) -> Result<Looked, StartError> {
     if !thorough && size >= CHECK_AT_ONCE_MAX {
         return Ok(Looked::Unchecked);
     }
-    let complaints = quick_check(&look.connection).map_err(|error| refusal(path, &error))?;
-    if complaints.is_empty() {
-        look.refuse_spoilt_tables()?;
-    }
-    match (complaints.as_slice(), is_new) {
-        ([], true) => Ok(Looked::New),
-        ([], false) => Ok(Looked::Sound),
-        (complaints, _) => Err(damaged(path, complaints)),
-    }
+    look.refuse_damage()?;
+    Ok(if is_new { Looked::New } else { Looked::Sound })
 }
 
-struct Look<'p> {
-    path: &'p Path,
-    connection: Connection,
+/// What is asked of a file before it is used, whoever has opened it. Refusals name `path`.
+pub(super) struct Look<'a> {
+    pub(super) path: &'a Path,
+    pub(super) connection: &'a Connection,
 }
 
 impl Look<'_> {
     /// Whether the file has no tables yet: the first start was interrupted. A file with tables must be ours. A
     /// copy that was made by way of SQL text has lost the mark in its header; then the schema tells.
-    fn refuse_strangers(&self) -> Result<bool, StartError> {
+    pub(super) fn refuse_strangers(&self) -> Result<bool, StartError> {
         const TABLES: &str = "SELECT count(*) FROM sqlite_schema WHERE tbl_name <> 'refinery_schema_history'";
         const HISTORY: &str = "SELECT count(*) FROM sqlite_schema WHERE name = 'refinery_schema_history'";
         let id: i32 = self.read("PRAGMA application_id")?;
@@ -99,7 +94,7 @@ impl Look<'_> {
         }
     }
 
-    fn refuse_other_schemas(&self) -> Result<(), StartError> {
+    pub(super) fn refuse_other_schemas(&self) -> Result<(), StartError> {
         // With the name, which only refinery wants: it must be there.
         const HISTORY: &str =
             "SELECT version, checksum, applied_on, name FROM refinery_schema_history ORDER BY version";
@@ -127,6 +122,12 @@ impl Look<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Looks through all of it.
+    pub(super) fn refuse_damage(&self) -> Result<(), StartError> {
+        let complaints = quick_check(self.connection).map_err(|error| refusal(self.path, &error))?;
+        if complaints.is_empty() { self.refuse_spoilt_tables() } else { Err(damaged(self.path, &complaints)) }
     }
 
     /// SQLite reads a table whose constraints no longer make sense, and fails when it is to write to it. Found
@@ -192,7 +193,7 @@ fn open_exclusively(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 /// The first access: now the locks are taken.
-fn touch(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn touch(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))
 }
 
@@ -208,7 +209,7 @@ fn uri(path: &Path) -> PathBuf {
     uri.into()
 }
 
-fn refuse_other_formats(path: &Path) -> Result<(), StartError> {
+pub(super) fn refuse_other_formats(path: &Path) -> Result<(), StartError> {
     let mut header = [0; MAGIC.len()];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut header));
     match read {

@@ -3,6 +3,7 @@
 //! One connection writes, a few read, and each comes from a pool. The file is in WAL mode, so that readers
 //! never wait for the writer, and every commit is synced before it is reported.
 
+mod backup;
 mod batch;
 mod claims;
 mod connect;
@@ -32,6 +33,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use taskgrid_protocol::{TaskType, WallTime};
 use taskgrid_runtime::Clock;
 
+pub use backup::{BackedUp, BackupStep, back_up};
 pub use look::{Looked, look_at};
 pub use maintain::Wal;
 
@@ -69,13 +71,17 @@ struct Known {
 impl Store for SqliteStore {
     fn open(&mut self, now: WallTime) -> Result<Opened, StoreError> {
         let mut known = self.known();
-        let (opened, learnt) = self.write(|connection| {
+        let (leap, (opened, learnt)) = self.write(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let leap = backup::leap(&transaction)?;
             let done = opening::open(&transaction, now)?;
             transaction.commit()?;
-            Ok(done)
+            Ok((leap, done))
         })?;
         *known = learnt;
+        if let Some(leap) = leap {
+            tracing::warn!("{leap}");
+        }
         Ok(opened)
     }
 

@@ -23,7 +23,7 @@ pub(super) fn size(path: &Path) -> Result<Option<u64>, StartError> {
 
 /// A directory in which SQLite can keep its log beside the file, on a disk whose locks can be trusted (R30).
 pub(super) fn refuse_unsuitable_place(path: &Path) -> Result<(), StartError> {
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
+    let directory = directory_of(path);
     let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     rustix::fs::access(directory, access)
         .map_err(|error| unusable(path, &format!("cannot write to {}: {error}", directory.display())))?;
@@ -61,6 +61,16 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 
 pub(super) fn size_beside(path: &Path, ending: &str) -> u64 {
     fs::metadata(beside(path, ending)).map_or(0, |file| file.len())
+}
+
+/// The bytes that are free in `directory` for who is not root; `None`: it cannot be found out.
+pub(super) fn free_in(directory: &Path) -> Option<u64> {
+    rustix::fs::statvfs(directory).ok().map(|found| found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// The directory that `path` lies in.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 pub(super) fn unusable(path: &Path, why: &str) -> StartError {

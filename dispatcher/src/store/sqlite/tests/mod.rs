@@ -1,5 +1,6 @@
 //! What the conformance suite cannot ask of every store: the file, other programs, and disks that misbehave.
 
+mod backup;
 mod documentation;
 mod faults;
 mod look;
