@@ -4,4 +4,4 @@ mod daemon;
 pub mod machine;
 pub mod store;
 
-pub use daemon::{Dispatcher, DispatcherArgs};
+pub use daemon::{Dispatcher, DispatcherArgs, Kept, RetentionArgs};

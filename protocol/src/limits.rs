@@ -93,6 +93,9 @@ pub const PLAIN_WORKER_DATAGRAM_MAX: usize = 4_096;
 /// Rows in one answer to LIST_TASKS: as many as surely fit into a datagram.
 pub const LIST_MAX: u32 = 100;
 
+/// Tasks are kept at least for so long after their end, so that a key is known while anybody may send it again (R4).
+pub const KEY_RETENTION: Duration = Duration::from_secs(24 * 3_600);
+
 // What relies on what: the largest value must fit into a datagram with room for everything beside it.
 const _: () = assert!(VALUE_MAX + ERROR_MESSAGE_MAX + 4_096 < PACK_LOOPBACK_MAX);
 const _: () = assert!(PACK_LOOPBACK_MAX < DATAGRAM_MAX);

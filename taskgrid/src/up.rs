@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
-use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
+use taskgrid_dispatcher::{Dispatcher, DispatcherArgs, RetentionArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
 use taskgrid_runtime::{Exit, Shutdown, StartError, Supervisor, Trigger, init_log, on_signal};
 use taskgrid_worker::{Worker, WorkerArgs};
@@ -24,6 +24,9 @@ pub(crate) struct UpArgs {
     /// How many tasks to run at a time [default: see taskgrid worker --help].
     #[arg(long, value_name = "N", env = "TASKGRID_CONCURRENCY")]
     concurrency: Option<u32>,
+
+    #[command(flatten)]
+    retention: RetentionArgs,
 
     /// Where clients reach the dispatcher.
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:4000")]
@@ -83,6 +86,7 @@ async fn start_all(
     let nameservice = from_inside(nameservice);
     let dispatcher = DispatcherArgs {
         database: args.database.clone(),
+        retention: args.retention,
         ..DispatcherArgs::listening_on(args.dispatcher_listen, nameservice.to_string())
     };
     let dispatcher = Part::start(parts, ended, "dispatcher", async move |shutdown, ready| {

@@ -9,7 +9,7 @@ use taskgrid_runtime::{Clock, wall_time};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::machine::Event;
-use crate::store::{Batch, SqliteStore, Store, StoreError, Wal};
+use crate::store::{Batch, Pruned, SqliteStore, Store, StoreError, Wal};
 
 /// How often committed pages move from the write-ahead log into the file. A checkpoint syncs twice; once a
 /// second that is not felt, and the log stays short.
@@ -27,6 +27,9 @@ const ALARM_EVERY: Duration = Duration::from_secs(60);
 /// How often it is complained about a lock that another program holds, and about a full disk, which the log of
 /// the dispatcher may share.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// How often it is told how many tasks were deleted.
+const TELL_OF_DELETED_EVERY: Duration = Duration::from_secs(60);
 
 /// A difference between the two clocks that is worth a line in the log (R29).
 const JUMP: Duration = Duration::from_secs(10);
@@ -52,6 +55,8 @@ pub(super) fn spawn(
         alarm: LogAlarm(Seldom::every(ALARM_EVERY)),
         locked: Seldom::every(COMPLAIN_EVERY),
         no_space: Seldom::every(COMPLAIN_EVERY),
+        deleted: 0,
+        tidied: Seldom::every(TELL_OF_DELETED_EVERY),
         wall: None,
     };
     let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || {
@@ -107,6 +112,9 @@ struct Committer {
     alarm: LogAlarm,
     locked: Seldom,
     no_space: Seldom,
+    /// Tasks that are no longer kept, deleted since that was told.
+    deleted: u64,
+    tidied: Seldom,
     /// What both clocks showed last.
     wall: Option<(Timestamp, WallTime)>,
 }
@@ -140,6 +148,9 @@ impl Committer {
             match self.store.apply(now, &batch) {
                 Ok(outcomes) => {
                     self.written = true;
+                    if let Some(pruned) = outcomes.pruned {
+                        self.tell_of_deleted(pruned);
+                    }
                     return Ok(Event::Committed(batch, outcomes));
                 }
                 Err(StoreError::Full(error)) => {
@@ -157,6 +168,15 @@ impl Committer {
                 }
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Deleting goes on in small steps for hours, and is told once a minute.
+    fn tell_of_deleted(&mut self, pruned: Pruned) {
+        self.deleted += pruned.deleted as u64;
+        if self.deleted > 0 && self.tidied.is_due(self.clock.now()) {
+            tracing::info!("ended tasks deleted by --retain-done and --retain-failed: {}", self.deleted);
+            self.deleted = 0;
         }
     }
 
@@ -198,7 +218,7 @@ impl Committer {
         if let Some((then, wall_then)) = self.wall {
             let expected = wall_then + now.since(then);
             if wall.since(expected) > JUMP || expected.since(wall) > JUMP {
-                tracing::warn!("the wall clock has jumped; leases are not affected, due times are");
+                tracing::warn!("the wall clock has jumped; leases are not affected, due times and retention are");
             }
         }
         self.wall = Some((now, wall));

@@ -16,7 +16,7 @@ use taskgrid_runtime::{Clock, EVENT_QUEUE, Exit, Names, Pulse, Shutdown, StartEr
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 
-pub use args::DispatcherArgs;
+pub use args::{DispatcherArgs, Kept, RetentionArgs};
 
 use crate::machine::{Config, Effect, Event, Machine};
 use crate::store::{Batch, Looked, Query, SqliteStore, Store, StoreError, look_at};

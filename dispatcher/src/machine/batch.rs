@@ -206,12 +206,14 @@ impl Machine {
         for (insert, _) in &self.open.inserts {
             self.types.pending_now(&insert.task_type);
         }
+        let prune = if sparing { None } else { self.next_prune() };
         let batch = Batch {
             finishes,
             releases: take_if(in_order, &mut self.open.releases),
             cancels,
             retries,
             expire: take_if(in_order, &mut self.open.expire),
+            prune,
             inserts,
             claims,
         };
@@ -246,6 +248,7 @@ fn count(batch: &Batch) -> u64 {
         batch.cancels.len(),
         batch.retries.len(),
         usize::from(batch.expire),
+        usize::from(batch.prune.is_some()),
         batch.inserts.len(),
         batch.claims.len(),
     ];

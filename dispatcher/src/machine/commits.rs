@@ -41,6 +41,9 @@ impl Machine {
         {
             self.timers.set_earlier(Alarm::Expiry, now + next);
         }
+        if let Some(pruned) = outcomes.pruned {
+            self.handle_pruned(now, pruned);
+        }
         for ((claim, workers), claimed) in batch.claims.into_iter().zip(hung.claims).zip(outcomes.claims) {
             if let Some(at) = self.types.claim_ends(now, &claim.task_type, claimed.rest) {
                 self.timers.set(Alarm::Due(claim.task_type), at);

@@ -50,6 +50,9 @@ impl Machine {
         self.open.put_back_finishes(batch.finishes, finishes);
         self.open.put_back_orders(batch.cancels, cancels, batch.retries, retries);
         self.open.put_back_releases(batch.releases, batch.expire);
+        if batch.prune.is_some() {
+            self.put_off_pruning(now);
+        }
         self.disk.is_full = true;
         self.disk.failures += 1;
         self.disk.pause_until = now + DISK_FULL_PAUSE;

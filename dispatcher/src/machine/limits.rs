@@ -136,3 +136,12 @@ pub(super) const DISK_FULL_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a client is told to wait while there is little space: as long as it takes until the driver looks again.
 pub(super) const DISK_LOW_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often tasks are looked for that are no longer kept. Nothing depends on the minute.
+pub(super) const PRUNE_EVERY: Duration = Duration::from_secs(60);
+
+/// How often that begins with the first task of the table, for those that ended later than others behind them.
+pub(super) const PRUNE_ALL_EVERY: Duration = Duration::from_secs(3_600);
+
+/// The pause between two batches that delete: 10,000 tasks a second at most, as many as can be done.
+pub(super) const PRUNE_PAUSE: Duration = Duration::from_millis(50);

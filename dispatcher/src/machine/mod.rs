@@ -15,6 +15,7 @@ mod limits;
 mod placement;
 mod queries;
 mod results;
+mod retention;
 mod revoke;
 mod roster;
 #[cfg(test)]
@@ -34,7 +35,7 @@ use taskgrid_protocol::{
     Transmit, WallTime,
 };
 
-use crate::store::{Answer, Batch, Opened, Outcomes, Query, StoreError};
+use crate::store::{Answer, Batch, Opened, Outcomes, Query, Retention, StoreError};
 pub use limits::READS_MAX;
 
 use attempts::Attempts;
@@ -42,6 +43,7 @@ use batch::{Hung, OpenBatch};
 use disk::Disk;
 use finder::Finder;
 use queries::Reads;
+use retention::Pruning;
 use roster::Roster;
 use types::Types;
 use waiters::Waiters;
@@ -59,6 +61,8 @@ pub struct Config {
     pub min_free: u64,
     /// With so many pending tasks no new one is taken (R34); `None`: however many there are.
     pub max_pending: Option<u64>,
+    /// How long ended tasks are kept (R4).
+    pub retention: Retention,
 }
 
 impl Default for Config {
@@ -69,6 +73,7 @@ impl Default for Config {
             plain_lease: Duration::from_secs(600),
             min_free: 64 * 1024 * 1024,
             max_pending: None,
+            retention: Retention::default(),
         }
     }
 }
@@ -149,6 +154,8 @@ enum Alarm {
     Feed,
     /// The disk was full; the batch is tried again.
     DiskFull,
+    /// It is time to look for tasks that are no longer kept.
+    Prune,
 }
 
 /// See the module's documentation.
@@ -174,6 +181,7 @@ pub struct Machine {
     transmits: VecDeque<Transmit>,
     effects: VecDeque<Effect>,
     disk: Disk,
+    pruning: Pruning,
     /// Pending tasks, as of the last commit.
     pending: u64,
     draining: bool,
@@ -204,6 +212,7 @@ impl Machine {
             transmits: VecDeque::new(),
             effects: VecDeque::new(),
             disk: Disk::default(),
+            pruning: Pruning::default(),
             pending: opened.pending,
             draining: false,
             exited: false,
@@ -222,6 +231,7 @@ impl Machine {
         }
         // What workers there are is known before the first task comes.
         machine.timers.set(Alarm::Feed, now);
+        machine.begin_pruning(now);
         machine
     }
 
@@ -244,6 +254,7 @@ impl Machine {
             Alarm::Due(task_type) => self.types.due(&task_type),
             Alarm::Expiry => self.open.expire = true,
             Alarm::Feed => self.ask_for_changes(now),
+            Alarm::Prune => self.pruning.is_due(now),
             // The driver polls for a batch after every alarm.
             Alarm::DiskFull => {}
         }

@@ -7,17 +7,21 @@
 #[cfg(test)]
 mod conformance;
 mod memory;
+mod query;
+mod retention;
 mod rules;
 mod sqlite;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use taskgrid_protocol::body::{AttemptView, ListTasks, Priority, Status, StatusCounts, TaskView};
+use taskgrid_protocol::body::{Priority, Status};
 use taskgrid_protocol::error::TaskError;
 use taskgrid_protocol::{Json, Key, Lease, TaskId, TaskType, WallTime};
 
 pub use memory::MemoryStore;
+pub use query::{ATTEMPTS_MAX, Answer, LIST_REACH, Query};
+pub use retention::{PRUNE_BYTES_MAX, PRUNE_LOOKS, PRUNE_MAX, Prune, Pruned, Retention};
 pub use sqlite::{BackedUp, BackupStep, Looked, SqliteStore, Wal, back_up, look_at};
 
 /// A durable table of tasks. Its methods block, so they are never called on a tokio worker thread.
@@ -71,6 +75,8 @@ pub struct Batch {
     pub retries: Vec<TaskId>,
     /// Whether to fail what has expired, at most [`EXPIRE_MAX`] tasks.
     pub expire: bool,
+    /// Ended tasks to delete.
+    pub prune: Option<Prune>,
     /// New tasks.
     pub inserts: Vec<Insert>,
     /// Pending tasks to hand over.
@@ -96,6 +102,8 @@ pub struct Outcomes {
     /// How long until the next task expires, counted from the end of this batch, if `expire` was asked
     /// for and any task has an expiry. Zero when more have expired than one batch takes.
     pub next_expiry: Option<Duration>,
+    /// For [`Batch::prune`].
+    pub pruned: Option<Pruned>,
     /// For [`Batch::inserts`].
     pub inserts: Vec<Inserted>,
     /// For [`Batch::claims`].
@@ -419,37 +427,3 @@ pub struct Opened {
     /// How many tasks are pending, as [`Query::Stats`] counts.
     pub pending: u64,
 }
-
-/// Something to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Query {
-    /// Where a task stands, and its result.
-    Result(TaskId),
-    /// All about a task.
-    Task(TaskId),
-    /// Tasks, the newest first; `limit` is filled in.
-    List(ListTasks),
-    /// How many tasks stand where.
-    Stats,
-}
-
-/// What was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// For [`Query::Result`]; `None`: no such task. `status` may be any; the rest is filled in once it has
-    /// ended.
-    Result(Option<Ended>),
-    /// For [`Query::Task`]: the task and its ended attempts, the newest first, at most [`ATTEMPTS_MAX`].
-    Task(Option<Box<(TaskView, Vec<AttemptView>)>>),
-    /// For [`Query::List`]: without payloads and results, and whether there are older ones. A store may stop
-    /// after [`LIST_REACH`] ids without finding enough, and then says that there may be.
-    List(Vec<TaskView>, bool),
-    /// For [`Query::Stats`].
-    Stats(StatusCounts),
-}
-
-/// How many ids a list with a filter looks back, unless an index leads on: less than a second's work.
-pub const LIST_REACH: i64 = 1_000_000;
-
-/// Ended attempts that are shown of one task.
-pub const ATTEMPTS_MAX: usize = 20;

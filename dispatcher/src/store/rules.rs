@@ -7,7 +7,7 @@ use taskgrid_protocol::body::Status;
 use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::{Lease, WallTime};
 
-use super::{End, Ended, Insert, Outcome, POISON_AFTER, Proof, Slot};
+use super::{End, Ended, Insert, Outcome, POISON_AFTER, Proof, Retention, Slot};
 
 /// 9999-12-31T23:59:59.999Z: times beyond it have no four-digit year and would not sort as text.
 const LAST_TIME: WallTime = WallTime::from_millis(253_402_300_799_999);
@@ -238,6 +238,39 @@ pub(super) fn expired() -> TaskError {
 pub(super) fn bad_payload(why: &str) -> TaskError {
     let message = format!("the payload in the table is not valid JSON: {why}");
     TaskError { code: task_code::BAD_PAYLOAD.to_owned(), message }
+}
+
+/// What a [`super::Retention`] means at a time: tasks that ended by then are no longer kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cutoffs {
+    done: Option<WallTime>,
+    failed: Option<WallTime>,
+}
+
+impl Cutoffs {
+    pub(super) fn new(now: WallTime, retention: Retention) -> Self {
+        let before = |kept: Duration| {
+            let kept = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
+            // Nothing ends before the first time that can be stored.
+            let cutoff = now.as_millis().saturating_sub(kept);
+            (cutoff >= 0).then(|| storable(WallTime::from_millis(cutoff)))
+        };
+        Self { done: retention.done.and_then(before), failed: retention.failed.and_then(before) }
+    }
+
+    /// The end by which a task of this status is no longer kept; `None`: it is.
+    pub(super) fn of(&self, status: Status) -> Option<WallTime> {
+        match status {
+            Status::Done => self.done,
+            Status::Failed | Status::Cancelled => self.failed,
+            Status::Pending | Status::Running => None,
+        }
+    }
+
+    /// A task that was created later has not ended long enough ago, whatever its status. `None`: nor has any.
+    pub(super) fn last(&self) -> Option<WallTime> {
+        self.done.into_iter().chain(self.failed).max()
+    }
 }
 
 /// A task's first `max_attempts`: every RETRY_TASK added as much again (R24a).

@@ -474,7 +474,7 @@ impl PingReply {
             value_bytes_max: crate::limits::VALUE_MAX as u64,
             array_max: crate::limits::ARRAY_MAX as u64,
             wait_s_max: crate::limits::WAIT_MAX.as_secs(),
-            key_retention_h: 24,
+            key_retention_h: crate::limits::KEY_RETENTION.as_secs() / 3_600,
         }
     }
 }

@@ -77,6 +77,7 @@ impl Host for Dispatcher {
             lease: Duration::from_micros(context.options.lease),
             plain_lease: Duration::from_micros(context.options.plain_lease),
             max_pending: context.options.max_pending,
+            // Ended tasks are kept for ever, since the checkers look for every one.
             ..Config::default()
         };
         let machine = Machine::new(context.now, config, opened, context.dice.fork());

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use taskgrid_dispatcher::store::{
-    Batch, Claim, End, Finish, Insert, Opened, Outcome, Outcomes, Proof, Release, Running, Slot,
+    Batch, Claim, End, Finish, Insert, Opened, Outcome, Outcomes, Proof, Prune, Release, Retention, Running, Slot,
 };
 use taskgrid_protocol::body::Priority;
 use taskgrid_protocol::error::TaskError;
@@ -82,6 +82,7 @@ impl Work {
 
     fn batch(&mut self) -> Batch {
         let mut batch = Batch { expire: self.dice.chance(0.1), ..Batch::default() };
+        batch.prune = self.dice.chance(0.1).then(|| self.prune());
         for _ in 0..self.dice.range(1, 6) {
             match self.dice.range(0, 20) {
                 0..7 => batch.inserts.push(self.insert()),
@@ -110,6 +111,14 @@ impl Work {
             expires: expires.then(|| Duration::from_millis(self.dice.range(100, 10_000))),
             slot: at_once.then(|| self.slot()),
         }
+    }
+
+    /// Much sooner than any operator may ask for.
+    fn prune(&mut self) -> Prune {
+        let mut kept = || self.dice.chance(0.7).then(|| Duration::from_millis(self.dice.range(0, 20_000)));
+        let retention = Retention { done: kept(), failed: kept() };
+        let after = if self.dice.chance(0.8) { TaskId(0) } else { self.any_task() };
+        Prune { after, retention }
     }
 
     fn claim(&mut self) -> Claim {

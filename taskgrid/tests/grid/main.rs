@@ -12,6 +12,7 @@ mod load;
 mod manual;
 mod processes;
 mod relay;
+mod retention;
 mod start;
 mod stopping;
 mod supervisor;

@@ -41,6 +41,8 @@ pub(super) struct Grid {
     sent: Vec<Sent>,
     /// The batches that found no space.
     pub(super) refused: Vec<Batch>,
+    /// How many tasks each batch has deleted that was to.
+    pub(super) deleted: Vec<usize>,
     /// The most results in one batch.
     pub(super) largest_batch: usize,
     pub(super) exited: bool,
@@ -58,7 +60,12 @@ impl Grid {
 
     /// A dispatcher whose operator has set something.
     pub(super) fn with(config: Config) -> Self {
-        let mut grid = Self::new();
+        Self::new().restart_with(config)
+    }
+
+    /// The next dispatcher is one whose operator has set something.
+    pub(super) fn restart_with(self, config: Config) -> Self {
+        let mut grid = self.restart();
         let opened = grid.store.open(wall(grid.now)).unwrap();
         grid.machine = Machine::new(grid.now, config, opened, ChaCha12Rng::seed_from_u64(1));
         grid.settle();
@@ -83,6 +90,7 @@ impl Grid {
             dns: Vec::new(),
             sent: Vec::new(),
             refused: Vec::new(),
+            deleted: Vec::new(),
             largest_batch: 0,
             exited: false,
         };
@@ -254,6 +262,7 @@ impl Grid {
             return self.machine.handle_event(self.now, Event::DiskFull(batch));
         }
         let outcomes = self.store.apply(wall(self.now), &batch).unwrap();
+        self.deleted.extend(outcomes.pruned.map(|pruned| pruned.deleted));
         self.machine.handle_event(self.now, Event::Committed(batch, outcomes));
     }
 

@@ -9,6 +9,7 @@ mod overload;
 mod plain;
 mod progress;
 mod restart;
+mod retention;
 mod revoke;
 mod strangers;
 mod submission;

@@ -10,7 +10,8 @@ use tempfile::TempDir;
 
 use crate::store::{
     Answer, Batch, Cancelled, Claim, Claimed, End, Ended, Finish, Finished, Insert, Inserted, MemoryStore, Opened,
-    Outcome, Outcomes, Proof, Query, Release, Released, Rest, Retried, Running, Slot, SqliteStore, Store, look_at,
+    Outcome, Outcomes, Proof, Prune, Pruned, Query, Release, Released, Rest, Retention, Retried, Running, Slot,
+    SqliteStore, Store, look_at,
 };
 
 /// 2026-11-24T03:25:15Z.
@@ -150,6 +151,20 @@ impl Desk {
 
     pub(super) fn expire(&mut self) -> Outcomes {
         self.apply(&Batch { expire: true, ..Batch::default() })
+    }
+
+    /// Deletes from the first task on.
+    pub(super) fn prune(&mut self, retention: Retention) -> Pruned {
+        self.prune_after(TaskId(0), retention)
+    }
+
+    pub(super) fn prune_after(&mut self, after: TaskId, retention: Retention) -> Pruned {
+        let prune = Some(Prune { after, retention });
+        self.apply(&Batch { prune, ..Batch::default() }).pruned.expect("it was asked for")
+    }
+
+    pub(super) fn exists(&self, task: TaskId) -> bool {
+        self.read(&Query::Result(task)) != Answer::Result(None)
     }
 
     pub(super) fn read(&self, query: &Query) -> Answer {

@@ -14,6 +14,7 @@ mod opening;
 mod people;
 mod random;
 mod reads;
+mod retention;
 
 use desk::Desk;
 
@@ -114,6 +115,19 @@ behaviours! {
         many_expire_over_several_batches,
         ended_tasks_do_not_expire,
         a_retry_drops_an_expiry_that_has_passed,
+    };
+    retention::{
+        done_tasks_are_deleted_so_long_after_their_end,
+        failed_and_cancelled_tasks_have_a_time_of_their_own,
+        nothing_is_deleted_unless_asked,
+        a_deleted_task_is_gone_with_attempts_key_and_count,
+        a_number_is_never_given_again,
+        what_ended_in_the_same_batch_can_be_deleted_with_it,
+        many_are_deleted_over_several_batches,
+        long_ones_are_deleted_fewer_at_a_time,
+        many_that_are_kept_are_passed_over_in_several_batches,
+        tasks_that_were_created_too_recently_are_not_looked_at,
+        a_clock_that_is_set_back_keeps_them,
     };
     clocks::{
         stored_times_never_go_back,

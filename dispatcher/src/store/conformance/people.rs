@@ -81,6 +81,7 @@ pub(super) fn the_lists_of_a_batch_are_applied_in_their_order(desk: &mut Desk) {
         cancels: vec![finished, lost.id],
         retries: vec![lost.id],
         expire: true,
+        prune: None,
         inserts: vec![keyed("b", "k"), keyed("b", "k")],
         claims,
     });

@@ -8,7 +8,8 @@ use taskgrid_protocol::{Json, Key, Lease, TaskId, WallTime};
 
 use super::desk::{Desk, error, name};
 use crate::store::{
-    Batch, Claim, End, Finish, Insert, Inserted, Outcome, Outcomes, Proof, Query, Release, Running, Slot,
+    Batch, Claim, End, Finish, Insert, Inserted, Outcome, Outcomes, Proof, Prune, Query, Release, Retention, Running,
+    Slot,
 };
 
 const TYPES: [&str; 2] = ["a", "b"];
@@ -34,6 +35,7 @@ enum Entry {
     Cancel(i64),
     Retry(i64),
     Expire,
+    Prune { after: i64, done: Option<u64>, failed: Option<u64> },
     Insert(Box<Insert>),
     Claim { task_type: usize, slots: Vec<(usize, bool)> },
 }
@@ -63,11 +65,13 @@ fn entry() -> impl Strategy<Value = Entry> {
             .prop_map(|(attempt, other_task, plain, success, retry)| {
                 Entry::Finish { attempt, other_task, plain, success, retry }
             }),
-        2 => (any::<usize>(), outcome, any::<bool>(), wait)
+        2 => (any::<usize>(), outcome, any::<bool>(), wait.clone())
             .prop_map(|(attempt, outcome, charged, retry)| Entry::Release { attempt, outcome, charged, retry }),
         1 => (0..12_i64).prop_map(Entry::Cancel),
         1 => (0..12_i64).prop_map(Entry::Retry),
         1 => Just(Entry::Expire),
+        1 => (0..12_i64, wait.clone(), wait)
+            .prop_map(|(after, done, failed)| Entry::Prune { after, done, failed }),
         4 => (insert(), waits).prop_map(|(insert, (delay, expires, not_before))| Entry::Insert(Box::new(Insert {
             delay: delay.map(Duration::from_millis),
             expires: expires.map(Duration::from_millis),
@@ -165,6 +169,10 @@ impl Pair {
             Entry::Cancel(id) => batch.cancels.push(TaskId(id)),
             Entry::Retry(id) => batch.retries.push(TaskId(id)),
             Entry::Expire => batch.expire = true,
+            Entry::Prune { after, done, failed } => {
+                let [done, failed] = [done, failed].map(|kept| kept.map(Duration::from_millis));
+                batch.prune = Some(Prune { after: TaskId(after), retention: Retention { done, failed } });
+            }
             Entry::Insert(mut insert) => {
                 if let Some(slot) = &mut insert.slot {
                     slot.lease = Some(self.lease());

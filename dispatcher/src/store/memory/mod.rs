@@ -4,6 +4,7 @@
 
 mod changes;
 mod claims;
+mod prune;
 mod reads;
 
 use std::cmp::Reverse;
@@ -109,6 +110,7 @@ impl Store for MemoryStore {
             cancels: batch.cancels.iter().map(|id| self.cancel(clock, *id)).collect(),
             retries: batch.retries.iter().map(|id| self.retry(clock, *id)).collect(),
             expired: if batch.expire { self.expire(clock) } else { Vec::new() },
+            pruned: batch.prune.map(|prune| self.prune(now, prune)),
             inserts: batch.inserts.iter().map(|insert| self.insert(clock, insert)).collect(),
             claims: batch.claims.iter().map(|claim| self.claim(clock, claim)).collect(),
             next_expiry: if batch.expire { self.next_expiry(now) } else { None },

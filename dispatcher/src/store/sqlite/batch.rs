@@ -7,7 +7,7 @@ use taskgrid_protocol::WallTime;
 use taskgrid_protocol::body::Status;
 
 use super::rows::{self, time_text};
-use super::{Known, claims, ends, finishes, inserts};
+use super::{Known, claims, ends, finishes, inserts, prune};
 use crate::store::rules;
 use crate::store::{Batch, Outcomes, StoreError};
 
@@ -48,6 +48,7 @@ pub(super) fn apply(
         cancels: ends::cancel_all(&mut work, &batch.cancels)?,
         retries: ends::retry_all(&mut work, &batch.retries)?,
         expired: if batch.expire { ends::expire(&mut work)? } else { Vec::new() },
+        pruned: batch.prune.map(|entry| prune::prune(&work, entry)).transpose()?,
         inserts: inserts::insert_all(&mut work, &batch.inserts)?,
         claims: claims::claim_all(&mut work, &batch.claims)?,
         next_expiry: if batch.expire { next_expiry(connection, now)? } else { None },

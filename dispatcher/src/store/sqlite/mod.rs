@@ -15,6 +15,7 @@ mod look;
 mod maintain;
 mod opening;
 mod place;
+mod prune;
 mod reads;
 mod refusal;
 mod rows;

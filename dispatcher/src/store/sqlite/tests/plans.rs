@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::super::{batch, claims, ends, finishes, inserts, opening};
+use super::super::{batch, claims, ends, finishes, inserts, opening, prune};
 use super::File;
 
 fn plan(connection: &Connection, sql: &str) -> Vec<String> {
@@ -39,6 +39,8 @@ fn every_statement_is_a_seek() {
         batch::FIRST_EXPIRY,
         opening::RUNNING,
         opening::NEXT_TYPE,
+        prune::WALK,
+        prune::DELETE,
     ];
     for sql in statements {
         let plan = plan(&writer, sql);
