@@ -16,7 +16,7 @@ use man::ManArgs;
 use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
 use taskgrid_runtime::{StartError, Supervisor, init_log, on_signal};
-use taskgrid_worker::{Worker, WorkerArgs};
+use taskgrid_worker::{Reserved, Worker, WorkerArgs};
 use up::UpArgs;
 
 /// A durable task queue in one program: tasks in an SQLite table, JSON over UDP, no broker.
@@ -51,29 +51,43 @@ enum Command {
     Completions(CompletionsArgs),
     /// Write the pages of the manual
     Man(ManArgs),
+    /// What a worker starts to end its handlers if it is killed
+    #[command(name = GUARD, hide = true)]
+    Guard,
 }
 
+/// Not for people.
+const GUARD: &str = "guard-handlers";
+
 fn main() -> ExitCode {
+    let command = Cli::parse().command;
+    if matches!(command, Command::Guard) {
+        taskgrid_worker::guard();
+        return ExitCode::SUCCESS;
+    }
+    // Before anything else opens a file.
+    let reserved = Reserved::take(GUARD);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&StartError::unavailable(format!("cannot start: {error}"))),
     };
-    let code = runtime.block_on(run(Cli::parse().command));
+    let code = runtime.block_on(run(command, reserved));
     // A name that is still being looked up must not hold back the end.
     runtime.shutdown_background();
     code
 }
 
-async fn run(command: Command) -> ExitCode {
+async fn run(command: Command, reserved: Reserved) -> ExitCode {
     let outcome = match command {
         Command::Client(verb) => return verb.run().await,
-        Command::Up(args) => up::run(args).await,
+        Command::Up(args) => up::run(args, reserved).await,
         Command::Dispatcher(args) => dispatcher(args).await,
         Command::Nameservice(args) => nameservice(args).await,
-        Command::Worker(args) => worker(args).await,
+        Command::Worker(args) => worker(args, reserved).await,
         Command::Completions(args) => completions::print(&args, Cli::command()),
         Command::Man(args) => man::write(&args, Cli::command()),
         Command::Backup(args) => backup::run(args),
+        Command::Guard => unreachable!("a guard starts nothing else"),
     };
     outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }
@@ -92,11 +106,11 @@ async fn nameservice(args: NameServiceArgs) -> Result<(), StartError> {
     NameService::bind(args).await?.run(shutdown, supervisor.pulse()).await
 }
 
-async fn worker(args: WorkerArgs) -> Result<(), StartError> {
+async fn worker(args: WorkerArgs, reserved: Reserved) -> Result<(), StartError> {
     init_log("info");
     let supervisor = Supervisor::of_process();
     let shutdown = on_signal(&supervisor).map_err(no_signals)?;
-    Worker::bind(args).await?.run(shutdown, supervisor.pulse()).await
+    Worker::bind(args, reserved).await?.run(shutdown, supervisor.pulse()).await
 }
 
 fn no_signals(error: std::io::Error) -> StartError {

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use taskgrid_dispatcher::{Dispatcher, DispatcherArgs, RetentionArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
 use taskgrid_runtime::{Exit, Shutdown, StartError, Supervisor, Trigger, init_log, on_signal};
-use taskgrid_worker::{Worker, WorkerArgs};
+use taskgrid_worker::{Reserved, Worker, WorkerArgs};
 use tokio::sync::{mpsc, oneshot};
 
 /// Flags of `taskgrid up`.
@@ -42,13 +42,13 @@ pub(crate) struct UpArgs {
 }
 
 /// Runs all three until Ctrl-C, SIGTERM, or the end of one of them.
-pub(crate) async fn run(args: UpArgs) -> Result<(), StartError> {
+pub(crate) async fn run(args: UpArgs, reserved: Reserved) -> Result<(), StartError> {
     init_log("warn");
     let supervisor = Supervisor::of_process();
     let shutdown = on_signal(&supervisor).map_err(|error| StartError::unavailable(format!("no signals: {error}")))?;
     let (ended, mut any_ended) = mpsc::channel(3);
     let mut parts = Vec::new();
-    let started = start_all(&args, &supervisor, &ended, &mut parts).await;
+    let started = start_all(&args, reserved, &supervisor, &ended, &mut parts).await;
     let mut outcome = match started {
         Ok(dispatcher) => {
             greet(&args, dispatcher);
@@ -70,6 +70,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), StartError> {
 
 async fn start_all(
     args: &UpArgs,
+    reserved: Reserved,
     supervisor: &Supervisor,
     ended: &mpsc::Sender<()>,
     parts: &mut Vec<Part>,
@@ -102,7 +103,7 @@ async fn start_all(
         ..defaults
     };
     Part::start(parts, ended, "worker", async move |shutdown, ready| {
-        let part = Worker::bind(worker).await?;
+        let part = Worker::bind(worker, reserved).await?;
         ready.send(part.local_addr()).ok();
         part.run(shutdown, of_worker).await
     })

@@ -36,6 +36,7 @@ mod task;
 pub use builder::WorkerBuilder;
 pub use daemon::{Worker, WorkerArgs};
 pub use failure::Failure;
+pub use handlers::{Reserved, guard};
 pub use task::Task;
 #[doc(inline)]
 pub use taskgrid_protocol::{Lease, TaskId, TaskType};

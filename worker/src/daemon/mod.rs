@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 pub use args::WorkerArgs;
 
-use crate::handlers::{Bounds, Registry, Room, Serving};
+use crate::handlers::{Bounds, Registry, Reserved, Room, Serving};
 use crate::machine::{Config, Event, Exit, Machine};
 use hands::Hands;
 
@@ -30,26 +30,26 @@ pub struct Worker {
     config: Config,
     serving: Serving,
     /// Where handlers may come and go.
-    registry: Option<Registry>,
+    registry: Option<(Registry, Reserved)>,
     names: Names,
 }
 
 impl Worker {
     /// Takes the port and looks at the handlers: those that are built in and the files of a directory.
-    pub async fn bind(args: WorkerArgs) -> Result<Self, StartError> {
+    pub async fn bind(args: WorkerArgs, reserved: Reserved) -> Result<Self, StartError> {
         args.check()?;
         let bounds = Bounds { memory: u64::from(args.handler_memory) * 1024 * 1024, processes: PROCESSES_MAX };
         let room = Room { slots: args.concurrency as usize, bounds };
         let registry = Registry::open(args.handlers.as_deref(), &args.types, room)?;
         let serving = registry.serving();
-        Self::serving(serving, Some(registry), args).await
+        Self::serving(serving, Some((registry, reserved)), args).await
     }
 
     /// Takes the port, to serve these handlers, and what becomes of them if there is a registry. The arguments have
     /// been checked.
     pub(crate) async fn serving(
         serving: Serving,
-        registry: Option<Registry>,
+        registry: Option<(Registry, Reserved)>,
         args: WorkerArgs,
     ) -> Result<Self, StartError> {
         let socket = taskgrid_runtime::bind(args.listen)?;
@@ -95,10 +95,10 @@ impl Worker {
         // Stopped when this function returns.
         let mut beside = JoinSet::new();
         beside.spawn(drain(shutdown, events.clone()));
-        if let Some(registry) = self.registry
+        if let Some((registry, reserved)) = self.registry
             && let Some(warden) = registry.warden()
         {
-            warden.adopt_orphans();
+            warden.take_charge(reserved);
             beside.spawn(warden.watch());
             beside.spawn(watch::watch(registry, serving, events.clone()));
         }

@@ -4,9 +4,10 @@
 //! and of the worker's environment it sees only what [`mod@environment`] lets through. On file descriptor 3 it
 //! may tell its progress.
 
+mod descriptor;
 mod environment;
-mod fork;
 mod group;
+mod guard;
 mod output;
 mod progress;
 mod table;
@@ -27,8 +28,10 @@ use tokio::time::timeout;
 use super::STOP_GRACE;
 pub(super) use environment::{passed_on, told};
 pub(super) use group::Group;
+pub use guard::guard;
 pub(super) use output::{Head, Tail};
 pub(super) use progress::ProgressPipe;
+pub use warden::Reserved;
 pub(crate) use warden::{Bounds, Warden};
 
 /// What is kept of standard error: its last lines, for the message of a failure.
@@ -54,8 +57,6 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts a program with these arguments and this environment, to which nothing is added.
-    ///
-    /// It ends with the thread that starts it: call this where the worker's own tasks run.
     pub(super) fn start(
         warden: &Warden,
         program: &Path,
@@ -75,8 +76,7 @@ impl Process {
             // A group of its own, so that whatever it starts can be stopped with it.
             .process_group(0)
             .kill_on_drop(true);
-        fork::prepare(&mut command, &writer);
-        let (mut child, group) = warden.start(|| command.spawn(), Child::id)?;
+        let (mut child, group) = warden.start(Some(&writer), || command.spawn(), Child::id)?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         Ok(Self { child, group, stdin, stdout, stderr, errors: Tail::new(ERRORS_MAX), progress })
     }
@@ -114,7 +114,7 @@ impl Process {
 /// What a program of our own writes, if it ends well. Waits for it.
 pub(super) fn output_of(warden: &Warden, mut command: std::process::Command) -> Option<Vec<u8>> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-    let (child, _group) = warden.start(|| command.spawn(), |child| Some(child.id())).ok()?;
+    let (child, _group) = warden.start(None, || command.spawn(), |child| Some(child.id())).ok()?;
     let output = child.wait_with_output().ok()?;
     output.status.success().then_some(output.stdout)
 }

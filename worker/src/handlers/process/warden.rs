@@ -4,7 +4,7 @@
 //! parent, a daemon, is nobody's: it becomes a child of the worker, and is killed too.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, PipeWriter};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -13,7 +13,9 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::descriptor::Descriptor;
 use super::group::Group;
+use super::guard::Guard;
 use super::table::{self, Entry};
 
 /// How often the table of processes is read while handlers run. What takes memory as fast as the system gives
@@ -60,6 +62,23 @@ struct State {
     /// Such children belong to handlers, since nothing else in this process starts any.
     adopts: bool,
     looks_owed: u8,
+    descriptor: Option<Descriptor>,
+    guard: Option<Guard>,
+}
+
+/// What a program keeps for its handler files. To be taken before the program opens anything else.
+#[derive(Debug)]
+pub struct Reserved {
+    descriptor: Option<Descriptor>,
+    guard: &'static str,
+}
+
+impl Reserved {
+    /// Takes file descriptor 3. `guard` is the verb with which the program does nothing but call
+    /// [`guard`](crate::guard).
+    pub fn take(guard: &'static str) -> Self {
+        Self { descriptor: Descriptor::take(), guard }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -74,28 +93,51 @@ impl Warden {
         Self(Arc::new(Shared { bounds, state: Mutex::default(), wake: Notify::new() }))
     }
 
-    /// Makes this process the parent of what its handlers leave behind, for all its time. For programs that
-    /// start no other processes.
-    pub(crate) fn adopt_orphans(&self) {
+    /// Makes this process the parent of what its handlers leave behind, for all its time, and sees to it that they end
+    /// when it is killed. For programs that start no other processes.
+    pub(crate) fn take_charge(&self, reserved: Reserved) {
+        let mut state = self.state();
         // Elsewhere than on Linux such processes become children of the first process.
         #[cfg(target_os = "linux")]
-        if rustix::process::set_child_subreaper(Some(getpid())).is_ok() {
-            self.state().adopts = true;
+        {
+            state.adopts = rustix::process::set_child_subreaper(Some(getpid())).is_ok();
+        }
+        if reserved.descriptor.is_none() {
+            tracing::warn!(
+                "file descriptor 3 was taken when the worker was started; handlers cannot tell their progress"
+            );
+        }
+        state.descriptor = reserved.descriptor;
+        match Guard::start(reserved.guard) {
+            Ok(guard) => {
+                let leader = i32::try_from(guard.id()).unwrap_or_default();
+                state.groups.insert(leader, Watched::default());
+                state.guard = Some(guard);
+            }
+            Err(error) => {
+                tracing::warn!("if this worker is killed its handlers will live on: {error}; start it again");
+            }
         }
     }
 
-    /// Starts a process that leads a group, and takes it into watch. `id` tells its number.
+    /// Starts a process that leads a group, and takes it into watch. `id` tells its number; `progress` becomes its file
+    /// descriptor 3, where that is ours to give.
     pub(super) fn start<T>(
         &self,
+        progress: Option<&PipeWriter>,
         spawn: impl FnOnce() -> io::Result<T>,
         id: impl FnOnce(&T) -> Option<u32>,
     ) -> io::Result<(T, Group)> {
-        // Held meanwhile, so that the process is never taken for an orphan.
+        // Held meanwhile, so that the process is never taken for an orphan, and no other inherits its pipe.
         let mut state = self.state();
-        let started = spawn()?;
+        let started = match (&mut state.descriptor, progress) {
+            (Some(descriptor), Some(pipe)) => descriptor.lend(pipe, spawn),
+            _ => spawn(),
+        }?;
         let leader = id(&started).and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(leader) = leader {
             state.groups.insert(leader.as_raw_pid(), Watched { busy: true, ..Watched::default() });
+            state.tell_guard(|guard| guard.begun(leader.as_raw_pid()));
         }
         drop(state);
         self.0.wake.notify_one();
@@ -107,6 +149,7 @@ impl Warden {
         let mut state = self.state();
         state.looks_owed = LOOKS_AFTER;
         let breach = state.groups.remove(&leader.as_raw_pid()).and_then(|group| group.breach);
+        state.tell_guard(|guard| guard.ended(leader.as_raw_pid()));
         drop(state);
         self.0.wake.notify_one();
         breach
@@ -164,6 +207,15 @@ impl Warden {
 }
 
 impl State {
+    fn tell_guard(&mut self, tell: impl FnOnce(&mut Guard) -> io::Result<()>) {
+        if let Some(guard) = &mut self.guard
+            && tell(guard).is_err()
+        {
+            tracing::warn!("somebody has ended the guard of this worker; if it is killed its handlers will live on");
+            self.guard = None;
+        }
+    }
+
     fn is_worth_a_look(&self) -> bool {
         self.looks_owed > 0 || !self.suspects.is_empty() || self.groups.values().any(|group| group.busy)
     }

@@ -128,15 +128,6 @@ async fn an_executable_may_speak_bare_text() {
 }
 
 #[tokio::test]
-async fn an_executable_tells_its_progress_on_descriptor_3() {
-    let (given, line) = Run::new(task("progress", "null"));
-    let outcome = timeout(LONG, shell().run(given)).await.unwrap();
-    assert_eq!(outcome.unwrap().get(), r#""done""#);
-    let told = line.progress.borrow().clone().unwrap();
-    assert_eq!((told.fraction(), told.note()), (0.8, Some("four of five")));
-}
-
-#[tokio::test]
 async fn what_ignores_the_request_to_stop_is_killed() {
     let dir = tempfile::tempdir().unwrap();
     let payload = Json::string(dir.path().join("processes").to_str().unwrap());

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::sync::Arc;
 
 use taskgrid_protocol::body::Failure;
@@ -208,27 +207,6 @@ async fn a_python_handler_is_told_of_its_task_each_time() {
     assert_eq!(rig.result("null").await, r#"["42","3","lease-a","it"]"#);
     let next = crate::machine::Task { attempt: 4, lease: None, ..task("it", "null") };
     assert_eq!(run(&rig.script, next).await.unwrap().get(), r#"["42","4","","it"]"#);
-}
-
-#[tokio::test]
-async fn a_python_handler_tells_its_progress() {
-    let source = "import taskgrid\ndef handle(payload):\n    taskgrid.progress(0.4, 'two of five')\n    open(payload, 'r').read()\n    return 1\n";
-    let Some(rig) = rig(source) else { return };
-    // Opening it for reading waits until somebody opens it for writing.
-    let gate = rig.dir.path().join("gate");
-    assert!(std::process::Command::new("mkfifo").arg(&gate).status().unwrap().success());
-    let payload = format!("{:?}", gate.to_str().unwrap());
-    let (given, mut line) = Run::new(task("it", &payload));
-    let running = tokio::spawn(rig.script.run(given));
-    let told = timeout(LONG, line.progress.wait_for(Option::is_some)).await.unwrap().unwrap().clone().unwrap();
-    assert_eq!((told.fraction(), told.note()), (0.4, Some("two of five")));
-    open_gate(&gate).await;
-    assert_eq!(running.await.unwrap().unwrap().get(), "1");
-}
-
-async fn open_gate(gate: &Path) {
-    let gate = gate.to_owned();
-    tokio::task::spawn_blocking(move || fs::write(gate, "open")).await.unwrap().unwrap();
 }
 
 #[tokio::test]
