@@ -8,7 +8,7 @@ use std::process::Output;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::processes::{Grid, eventually, is_installed, post, skipped};
+use crate::processes::{Grid, Process, eventually, is_installed, post, skipped};
 
 /// A worker that serves the files of a directory.
 struct Rig {
@@ -176,6 +176,44 @@ fn what_hangs_is_ended_by_its_time_limit() {
     assert_eq!(rig.grid.submit_and_wait("reverse", "OpenAI"), "IAnepO");
 }
 
+/// It was killed as soon as the worker looked: whatever had lost its parent was taken for a handler's.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_process_that_the_worker_was_started_beside_is_left_alone() {
+    let grid = Grid::without_workers();
+    let handlers = tempfile::tempdir().unwrap();
+    put(handlers.path(), "echo", "#!/bin/sh\ncat\n");
+    let command = format!(
+        "sleep 600 & echo sleeping as $!; exec {} worker --listen 127.0.0.1:0 --nameservice {} --handlers {}",
+        env!("CARGO_BIN_EXE_taskgrid"),
+        grid.nameservice.addr,
+        handlers.path().display()
+    );
+    let mut worker = Process::start(std::process::Command::new("sh").args(["-c", &command]));
+    let sleeper = worker.line_with("sleeping as ").split_once(" as ").unwrap().1.to_owned();
+    // A daemon that is found and ended shows that the worker has looked.
+    put(handlers.path(), "daemonise", DAEMONISE);
+    worker.line_with("'daemonise' is served by a file");
+    let daemon = grid.submit_and_wait("daemonise", "x");
+    eventually("the end of the daemon", || (!is_running(&daemon)).then_some(()));
+    assert!(is_running(&sleeper));
+    assert!(std::process::Command::new("kill").arg(&sleeper).status().unwrap().success());
+}
+
+/// The worker killed it under the hands of its handler.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_daemon_lives_as_long_as_the_handler_that_has_started_it() {
+    if !is_installed("setsid") || !is_installed("pkill") {
+        return skipped("setsid or pkill");
+    }
+    let source = "#!/bin/sh\nsetsid -f sleep 601.5\nsleep 1.5\npkill -f -n 'sleep 601.5' && echo 'it was there'\n";
+    let rig = Rig::start(&[("patient", source)], &[]);
+    assert_eq!(rig.grid.submit_and_wait("patient", "x"), "it was there");
+}
+
+const DAEMONISE: &str = "#!/bin/sh\nsetsid sh -c 'echo $$; exec sleep 600' &\n";
+
 /// A daemon has a session of its own and no parent: nothing but the worker can still find it.
 #[test]
 #[cfg(target_os = "linux")]
@@ -183,8 +221,7 @@ fn a_daemon_that_a_handler_leaves_is_found_and_ended() {
     if !is_installed("setsid") {
         return skipped("setsid");
     }
-    let daemonise = "#!/bin/sh\nsetsid sh -c 'echo $$; exec sleep 600' &\n";
-    let rig = Rig::start(&[("daemonise", daemonise)], &[]);
+    let rig = Rig::start(&[("daemonise", DAEMONISE)], &[]);
     let daemon = rig.grid.submit_and_wait("daemonise", "x");
     eventually("the end of the daemon", || (!is_running(&daemon)).then_some(()));
 }

@@ -40,7 +40,7 @@ pub(super) struct Directory {
 pub(super) struct Scan {
     pub(super) programs: BTreeMap<TaskType, Program>,
     pub(super) skipped: BTreeMap<OsString, Skipped>,
-    /// All Python files: they may import each other.
+    /// All Python files, types or not: they may import each other.
     pub(super) sources: BTreeMap<OsString, Version>,
 }
 
@@ -56,6 +56,7 @@ pub(super) enum Program {
 pub(super) struct Version {
     inode: u64,
     length: u64,
+    /// Of what it holds, or of who may read it.
     changed: (i64, i64),
 }
 
@@ -64,6 +65,7 @@ pub(super) struct Version {
 pub(super) enum Skipped {
     Hidden,
     NotAName,
+    Private,
     NotRunnable,
     NoPython,
     NoHandle,
@@ -82,6 +84,7 @@ impl fmt::Display for Skipped {
             Self::NotAName => {
                 "its name is not a task type: 1 to 64 letters, digits, '_', '.' or '-', beginning with a letter or digit"
             }
+            Self::Private => "its name begins with an underscore",
             Self::NotRunnable => "it is neither executable (chmod +x) nor named NAME.py",
             Self::NoPython => "python3 is not in PATH; install it and start the worker again",
             Self::NoHandle => "it has no function handle(payload)",
@@ -133,13 +136,20 @@ impl Directory {
 
     /// Looks at every file. Directories are passed over in silence.
     pub(super) fn scan(&mut self) -> io::Result<Scan> {
-        let mut names: Vec<OsString> =
-            fs::read_dir(&self.path)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+        let mut names: Vec<OsString> = match fs::read_dir(&self.path) {
+            Ok(entries) => entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?,
+            // All its files are gone with it, until it is there again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
         // Of two files that serve a type, it is always the same one that does.
         names.sort();
         let mut scan = Scan::default();
         let mut candidates = Vec::new();
         for name in names {
+            if let Some(version) = self.source(&name) {
+                scan.sources.insert(name.clone(), version);
+            }
             match self.look_at(&name) {
                 Ok(None) => {}
                 Ok(Some(candidate)) => candidates.push(candidate),
@@ -150,9 +160,6 @@ impl Directory {
         }
         self.read_changed(&candidates);
         for candidate in candidates {
-            if candidate.is_python {
-                scan.sources.insert(candidate.name.clone(), candidate.version);
-            }
             match self.judge(&candidate, &scan) {
                 Ok(program) => {
                     scan.programs.insert(candidate.task_type, program);
@@ -163,6 +170,13 @@ impl Directory {
             }
         }
         Ok(scan)
+    }
+
+    /// The version of what others may import.
+    fn source(&self, name: &OsString) -> Option<Version> {
+        let is_python = Path::new(name).extension().is_some_and(|extension| extension == "py");
+        let metadata = is_python.then(|| fs::metadata(self.path.join(name)).ok()).flatten()?;
+        metadata.is_file().then(|| Version::of(&metadata))
     }
 
     /// What a file is by its name and mode; `None` for what is no file.
@@ -182,6 +196,9 @@ impl Directory {
         let text = name.to_str().ok_or(Skipped::NotAName)?;
         if text.starts_with('.') {
             return Err(Skipped::Hidden);
+        }
+        if text.starts_with('_') {
+            return Err(Skipped::Private);
         }
         if !target.starts_with(&self.path) {
             return Err(Skipped::Outside);
@@ -249,7 +266,7 @@ impl Directory {
 
 impl Version {
     fn of(metadata: &Metadata) -> Self {
-        Self { inode: metadata.ino(), length: metadata.len(), changed: (metadata.mtime(), metadata.mtime_nsec()) }
+        Self { inode: metadata.ino(), length: metadata.len(), changed: (metadata.ctime(), metadata.ctime_nsec()) }
     }
 }
 
@@ -257,8 +274,8 @@ impl Version {
 fn speech_of(file: &Path) -> Speech {
     let mut head = Vec::new();
     let read = File::open(file).and_then(|file| file.take(MARKER_WITHIN).read_to_end(&mut head));
-    let asks =
-        |line: &[u8]| String::from_utf8_lossy(line).trim_start_matches(['#', '/', '-', ';', ' ']).trim() == TEXT_MARKER;
+    // Whatever signs begin and end a comment.
+    let asks = |line: &[u8]| String::from_utf8_lossy(line).trim_matches(|c: char| !c.is_alphanumeric()) == TEXT_MARKER;
     if read.is_ok() && head.split(|byte| *byte == b'\n').any(asks) { Speech::Text } else { Speech::Json }
 }
 

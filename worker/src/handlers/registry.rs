@@ -123,7 +123,7 @@ impl Registry {
         for (name, why) in scan.skipped.iter().filter(|(name, why)| self.scan.skipped.get(*name) != Some(why)) {
             // The name is quoted with its control characters escaped: anybody may have chosen it.
             match why {
-                Skipped::Hidden | Skipped::NotRunnable | Skipped::NoHandle => {
+                Skipped::Hidden | Skipped::Private | Skipped::NotRunnable | Skipped::NoHandle => {
                     tracing::info!("{name:?} is no handler: {why}")
                 }
                 _ => tracing::warn!("{name:?} is no handler: {why}"),

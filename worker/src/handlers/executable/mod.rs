@@ -16,7 +16,7 @@ use tokio::process::ChildStdin;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::process::{Head, LINGER, Process, Warden, not_started, passed_on, told};
+use super::process::{Head, LINGER, Process, Warden, name_of, not_started, passed_on, told};
 use super::{LongHandler, Run, Running, stopped};
 use crate::machine::Outcome;
 
@@ -51,7 +51,7 @@ impl Executable {
     async fn run_one(self, run: Run) -> Outcome {
         let Run { task, mut stop, progress } = run;
         let environment = passed_on(std::env::vars_os()).chain(told(&task));
-        let mut process = Process::start(&self.warden, &self.file, &[], environment)
+        let mut process = Process::start(&self.warden, name_of(&task), &self.file, &[], environment)
             .map_err(|error| not_started(&self.file, &error))?;
         let mut output = Head::new(OUTPUT_MAX);
         let payload = verdict::spoken(&task.payload, self.speech);
@@ -84,23 +84,33 @@ async fn talk(
 ) -> io::Result<ExitStatus> {
     let Process { child, group, stdin, stdout, stderr, errors, progress: told } = process;
     let stdin = stdin.take();
-    let pipes = async {
-        tokio::join!(feed(stdin, payload), output.read(stdout), errors.read(stderr), told.read(progress));
-    };
-    let mut pipes = pin!(pipes);
-    let mut open = true;
+    let mut written = pin!(output.read(stdout));
+    let mut beside = pin!(async { tokio::join!(feed(stdin, payload), errors.read(stderr), told.read(progress)) });
+    let (mut writes, mut open) = (true, true);
     let status = loop {
         tokio::select! {
             status = child.wait() => break status,
-            () = &mut pipes, if open => open = false,
+            is_too_long = &mut written, if writes => {
+                writes = false;
+                if is_too_long {
+                    group.kill();
+                }
+            }
+            _ = &mut beside, if open => open = false,
         }
     };
     // What the handler has left behind ends with it, and closes its ends of the pipes.
     group.kill();
-    if open {
-        // Whatever escaped the group keeps its output to itself.
-        let _ = timeout(LINGER, pipes).await;
-    }
+    // Whatever escaped the group keeps its output to itself.
+    let _ = timeout(LINGER, async {
+        if writes {
+            written.await;
+        }
+        if open {
+            beside.await;
+        }
+    })
+    .await;
     status
 }
 

@@ -29,6 +29,11 @@ pub(in crate::handlers) fn told(task: &Task) -> [(OsString, OsString); 4] {
     told.map(|(name, value)| (name.into(), value.into()))
 }
 
+/// How an attempt is called among the processes of a worker: by what it is [`told`].
+pub(in crate::handlers) fn name_of(task: &Task) -> String {
+    format!("{}/{}/{}", task.id, task.attempt, task.lease.as_ref().map_or("", |lease| lease.as_str()))
+}
+
 fn passes(name: &OsString) -> bool {
     name.to_str().is_some_and(|name| PASSED.contains(&name) || name.starts_with("LC_"))
 }

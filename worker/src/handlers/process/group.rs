@@ -41,10 +41,10 @@ impl Group {
         self.breach.as_deref()
     }
 
-    /// Says whether a task runs in it.
-    pub(in crate::handlers) fn set_busy(&self, busy: bool) {
+    /// Says which attempt runs in it; `None`: it rests.
+    pub(in crate::handlers) fn set_attempt(&self, attempt: Option<String>) {
         if let Some(leader) = self.leader {
-            self.warden.set_busy(leader, busy);
+            self.warden.set_attempt(leader, attempt);
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod descriptor;
 mod environment;
+mod family;
 mod group;
 mod guard;
 mod output;
@@ -26,7 +27,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 use super::STOP_GRACE;
-pub(super) use environment::{passed_on, told};
+pub(super) use environment::{name_of, passed_on, told};
 pub(super) use group::Group;
 pub use guard::guard;
 pub(super) use output::{Head, Tail};
@@ -59,6 +60,7 @@ impl Process {
     /// Starts a program with these arguments and this environment, to which nothing is added.
     pub(super) fn start(
         warden: &Warden,
+        attempt: String,
         program: &Path,
         arguments: &[&OsStr],
         environment: impl Iterator<Item = (impl AsRef<OsStr>, impl AsRef<OsStr>)>,
@@ -76,7 +78,7 @@ impl Process {
             // A group of its own, so that whatever it starts can be stopped with it.
             .process_group(0)
             .kill_on_drop(true);
-        let (mut child, group) = warden.start(Some(&writer), || command.spawn(), Child::id)?;
+        let (mut child, group) = warden.start(Some(attempt), Some(&writer), || command.spawn(), Child::id)?;
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         Ok(Self { child, group, stdin, stdout, stderr, errors: Tail::new(ERRORS_MAX), progress })
     }
@@ -111,12 +113,12 @@ impl Process {
     }
 }
 
-/// What a program of our own writes, if it ends well. Waits for it.
-pub(super) fn output_of(warden: &Warden, mut command: std::process::Command) -> Option<Vec<u8>> {
+/// What a program of our own writes, if it ends well. Waits for it. An error means that it was not started.
+pub(super) fn output_of(warden: &Warden, mut command: std::process::Command) -> io::Result<Option<Vec<u8>>> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).process_group(0);
-    let (child, _group) = warden.start(None, || command.spawn(), |child| Some(child.id())).ok()?;
-    let output = child.wait_with_output().ok()?;
-    output.status.success().then_some(output.stdout)
+    let (child, _group) = warden.start(Some(String::new()), None, || command.spawn(), |child| Some(child.id()))?;
+    let output = child.wait_with_output()?;
+    Ok(output.status.success().then_some(output.stdout))
 }
 
 /// A handler that exits with this code cannot use its payload, and no other attempt will (`EX_DATAERR` of

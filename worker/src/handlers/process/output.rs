@@ -1,7 +1,6 @@
 //! What a process writes, read to its end and kept within bounds, so that neither side is ever stuck.
 
-use std::pin::pin;
-use std::task::{Context, Waker};
+use std::os::fd::AsFd;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -22,8 +21,8 @@ impl Head {
     }
 
     /// Reads to the end, or until there is more than is kept. Then the pipe is closed, which ends most programs
-    /// that write on.
-    pub(in crate::handlers) async fn read(&mut self, pipe: &mut Option<impl AsyncRead + Unpin>) {
+    /// that write on. Returns whether there was more.
+    pub(in crate::handlers) async fn read(&mut self, pipe: &mut Option<impl AsyncRead + Unpin>) -> bool {
         each_chunk(pipe, |chunk| {
             let room = self.max - self.bytes.len();
             self.overflowed |= chunk.len() > room;
@@ -32,6 +31,7 @@ impl Head {
         })
         .await;
         pipe.take();
+        self.overflowed
     }
 
     pub(in crate::handlers) fn overflowed(&self) -> bool {
@@ -58,19 +58,26 @@ impl Tail {
     /// Reads to the end.
     pub(in crate::handlers) async fn read(&mut self, pipe: &mut Option<impl AsyncRead + Unpin>) {
         each_chunk(pipe, |chunk| {
-            self.bytes.extend_from_slice(chunk);
-            let surplus = self.bytes.len().saturating_sub(self.max);
-            self.bytes.drain(..surplus);
+            self.keep(chunk);
             true
         })
         .await;
     }
 
-    /// Reads what is there.
-    pub(in crate::handlers) fn read_ready(&mut self, pipe: &mut Option<impl AsyncRead + Unpin>) {
-        let reading = pin!(self.read(pipe));
-        // Whether there is more to come is of no interest.
-        let _ = reading.poll(&mut Context::from_waker(Waker::noop()));
+    fn keep(&mut self, chunk: &[u8]) {
+        self.bytes.extend_from_slice(chunk);
+        let surplus = self.bytes.len().saturating_sub(self.max);
+        self.bytes.drain(..surplus);
+    }
+
+    /// Reads what is there, whatever tokio knows of it yet.
+    pub(in crate::handlers) fn read_ready(&mut self, pipe: &Option<impl AsFd>) {
+        let Some(pipe) = pipe else { return };
+        let mut chunk = [0; CHUNK];
+        // It does not block: the pipe is one of tokio's.
+        while let Ok(length @ 1..) = rustix::io::read(pipe.as_fd(), &mut chunk) {
+            self.keep(&chunk[..length]);
+        }
     }
 
     /// Forgets what was read.

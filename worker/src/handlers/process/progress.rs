@@ -37,7 +37,8 @@ impl ProgressPipe {
     /// Forgets what has been told and not been read.
     pub(in crate::handlers) fn clear(&mut self) {
         let mut chunk = [0; LINE_MAX];
-        while matches!(self.pipe.try_read(&mut chunk), Ok(1..)) {}
+        // It does not block, and knows more than tokio does yet.
+        while matches!(rustix::io::read(&self.pipe, &mut chunk), Ok(1..)) {}
         self.line.clear();
     }
 

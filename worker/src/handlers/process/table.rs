@@ -1,5 +1,7 @@
 //! The system's table of processes.
 
+use super::family::Origin;
+
 /// A process, at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -47,6 +49,27 @@ fn parse(pid: i32, stat: &str) -> Option<Entry> {
     })
 }
 
+/// Where a process comes from. One that has cleared its environment could be anybody's.
+pub(super) fn origin_of(pid: i32) -> Origin {
+    origin(&std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default())
+}
+
+/// The beginning environment of a process, as in proc_pid_environ(5).
+fn origin(environment: &[u8]) -> Origin {
+    let value = |name: &str| {
+        let mut variables = environment.split(|byte| *byte == 0);
+        let value = variables.find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+        value.map(|value| String::from_utf8_lossy(value).into_owned())
+    };
+    if value("TASKGRID_TYPE").is_none() {
+        return Origin::Elsewhere;
+    }
+    match (value("TASKGRID_TASK_ID"), value("TASKGRID_ATTEMPT"), value("TASKGRID_LEASE")) {
+        (Some(id), Some(attempt), Some(lease)) => Origin::Attempt(format!("{id}/{attempt}/{lease}")),
+        _ => Origin::Handler,
+    }
+}
+
 /// Nothing, for a process that is gone.
 pub(super) fn memory_of(pid: i32) -> Memory {
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
@@ -70,6 +93,15 @@ mod tests {
         let expected = Entry { pid: 42, parent: 7, group: 41, zombie: true, started: 123_456 };
         assert_eq!(parse(42, line), Some(expected));
         assert_eq!(parse(42, "42 (sh) S 1"), None);
+    }
+
+    #[test]
+    fn the_environment_tells_where_a_process_comes_from() {
+        let told = "PATH=/bin\0TASKGRID_TASK_ID=42\0TASKGRID_TYPE=it\0TASKGRID_ATTEMPT=3\0TASKGRID_LEASE=a\0";
+        assert_eq!(origin(told.as_bytes()), Origin::Attempt("42/3/a".to_owned()));
+        assert_eq!(origin(b"TASKGRID_TYPE=it\0"), Origin::Handler);
+        assert_eq!(origin(b"TASKGRID_TYPES=it\0TASKGRID_LEASE=30\0"), Origin::Elsewhere);
+        assert_eq!(origin(b""), Origin::Elsewhere);
     }
 
     #[test]

@@ -1,19 +1,20 @@
 //! Watches over the processes of handlers: how much memory they take, how many they are, and that none is left.
 //!
-//! A group that breaks a bound is killed. A process that has moved out of its handler's group and lost its
-//! parent, a daemon, is nobody's: it becomes a child of the worker, and is killed too.
+//! A handler that breaks a bound is killed, with all that descend from it. A process that has lost its parent becomes
+//! a child of the worker; its environment tells which attempt has started it, and when that has ended it is killed too.
 
 use std::collections::BTreeMap;
 use std::io::{self, PipeWriter};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitOptions, getpgrp, getpid, kill_process, kill_process_group, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, waitpid};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::descriptor::Descriptor;
+use super::family::{self, Families};
 use super::group::Group;
 use super::guard::Guard;
 use super::table::{self, Entry};
@@ -57,9 +58,9 @@ struct State {
     /// By the number of the group, which is that of its leader. Each takes a slot of the worker or a place in
     /// a pool that has no more places than slots.
     groups: BTreeMap<i32, Watched>,
-    /// Children of this process that no handler has, by number, with their time of start.
+    /// Children of this process that no handler has any more, by number, with their time of start.
     suspects: BTreeMap<i32, u64>,
-    /// Such children belong to handlers, since nothing else in this process starts any.
+    /// Those of handlers that have lost their parents become children of this process.
     adopts: bool,
     looks_owed: u8,
     descriptor: Option<Descriptor>,
@@ -83,7 +84,8 @@ impl Reserved {
 
 #[derive(Debug, Default)]
 struct Watched {
-    busy: bool,
+    /// Which attempt runs in it; `None`: it rests.
+    attempt: Option<String>,
     worn: bool,
     breach: Option<String>,
 }
@@ -124,6 +126,7 @@ impl Warden {
     /// descriptor 3, where that is ours to give.
     pub(super) fn start<T>(
         &self,
+        attempt: Option<String>,
         progress: Option<&PipeWriter>,
         spawn: impl FnOnce() -> io::Result<T>,
         id: impl FnOnce(&T) -> Option<u32>,
@@ -136,7 +139,7 @@ impl Warden {
         }?;
         let leader = id(&started).and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(leader) = leader {
-            state.groups.insert(leader.as_raw_pid(), Watched { busy: true, ..Watched::default() });
+            state.groups.insert(leader.as_raw_pid(), Watched { attempt, ..Watched::default() });
             state.tell_guard(|guard| guard.begun(leader.as_raw_pid()));
         }
         drop(state);
@@ -155,10 +158,10 @@ impl Warden {
         breach
     }
 
-    pub(super) fn set_busy(&self, leader: Pid, busy: bool) {
+    pub(super) fn set_attempt(&self, leader: Pid, attempt: Option<String>) {
         let mut state = self.state();
         if let Some(group) = state.groups.get_mut(&leader.as_raw_pid()) {
-            group.busy = busy;
+            group.attempt = attempt;
         }
         state.looks_owed = LOOKS_AFTER;
         drop(state);
@@ -181,11 +184,12 @@ impl Warden {
                 cpu_time().saturating_sub(begun)
             });
             let Ok(took) = look.await else { return };
-            let rest = (took * REST).min(LOOK_AT_LEAST_EVERY);
+            let rest = if self.state().is_calm() { LOOK_AT_LEAST_EVERY } else { took * REST };
+            let rest = rest.min(LOOK_AT_LEAST_EVERY);
             for _ in 0..rest.as_millis().div_ceil(LOOK_EVERY.as_millis()).max(1) {
                 pace.tick().await;
             }
-            while !self.state().is_worth_a_look() {
+            while self.state().has_nothing() {
                 self.0.wake.notified().await;
             }
         }
@@ -195,9 +199,10 @@ impl Warden {
         let table = table::read();
         let mut state = self.state();
         state.looks_owed = state.looks_owed.saturating_sub(1);
-        state.measure(&table, self.0.bounds);
+        let families = family::sort(&table, getpid().as_raw_pid(), &state.leaders(), table::origin_of);
+        state.measure(&families, self.0.bounds);
         if state.adopts {
-            state.clear_orphans(&table);
+            state.clear_orphans(&families);
         }
     }
 
@@ -216,71 +221,75 @@ impl State {
         }
     }
 
-    fn is_worth_a_look(&self) -> bool {
-        self.looks_owed > 0 || !self.suspects.is_empty() || self.groups.values().any(|group| group.busy)
+    /// Nothing runs, and what rests needs no more than a look now and then.
+    fn is_calm(&self) -> bool {
+        let is_resting = self.groups.values().all(|group| group.attempt.is_none());
+        self.looks_owed == 0 && self.suspects.is_empty() && is_resting
     }
 
-    /// Holds each group to its bounds.
-    fn measure(&mut self, table: &[Entry], bounds: Bounds) {
-        let mut sizes: BTreeMap<i32, Size> = BTreeMap::new();
-        for entry in table.iter().filter(|entry| self.groups.contains_key(&entry.group)) {
-            sizes.entry(entry.group).or_default().add(entry);
-        }
-        for (leader, size) in sizes {
-            let Some(group) = self.groups.get_mut(&leader) else { continue };
-            let left_behind = !group.busy && size.members > 1;
-            group.worn |= size.strays || left_behind || size.memory() > bounds.memory / 2;
+    /// Nothing is there to be looked at. The guard is always there.
+    fn has_nothing(&self) -> bool {
+        self.is_calm() && self.groups.len() == usize::from(self.guard.is_some())
+    }
+
+    fn leaders(&self) -> BTreeMap<i32, String> {
+        self.groups.iter().map(|(leader, group)| (*leader, group.attempt.clone().unwrap_or_default())).collect()
+    }
+
+    /// Holds each handler to its bounds.
+    fn measure(&mut self, families: &Families, bounds: Bounds) {
+        for (leader, members) in &families.members {
+            let Some(group) = self.groups.get_mut(leader) else { continue };
+            let size = Size::of(members);
+            let left_behind = group.attempt.is_none() && size.members > 1;
+            group.worn |= left_behind || size.memory() > bounds.memory / 2;
             if group.breach.is_none() {
                 group.breach = size.breach(bounds);
             }
             if left_behind || group.breach.is_some() {
-                kill_group(leader);
+                members.iter().for_each(kill);
             }
         }
     }
 
-    /// Kills what has moved out of its handler's group and lost its parent, and reaps what nobody else will. At
-    /// the second sight, since a handler that has only just ended may still be in the table.
-    fn clear_orphans(&mut self, table: &[Entry]) {
-        let own = getpid().as_raw_pid();
+    /// Kills what is left of handlers that have ended, and reaps what nobody else will. At the second sight, since a
+    /// handler that has only just ended may still be in the table.
+    fn clear_orphans(&mut self, families: &Families) {
         let mut suspects = BTreeMap::new();
-        let not_a_leader = |entry: &&Entry| entry.parent == own && !self.groups.contains_key(&entry.pid);
-        for entry in table.iter().filter(not_a_leader) {
-            if !entry.zombie && self.groups.contains_key(&entry.group) {
-                // It ends with its group.
-                continue;
-            }
+        for entry in families.orphans.iter().chain(&families.zombies) {
             let is_known = self.suspects.get(&entry.pid) == Some(&entry.started);
             if is_known && entry.zombie {
                 reap(entry.pid);
-            } else {
-                suspects.insert(entry.pid, entry.started);
+                continue;
             }
-            if is_known && !entry.zombie {
-                kill_orphan(entry);
+            if is_known {
+                kill(entry);
             }
+            if let Some(group) = self.groups.get_mut(&entry.group) {
+                // It is in the group of an interpreter that runs something else by now.
+                group.worn = true;
+            }
+            suspects.insert(entry.pid, entry.started);
         }
         self.suspects = suspects;
     }
 }
 
-/// What a group takes.
+/// What a handler takes.
 #[derive(Debug, Default)]
 struct Size {
     members: usize,
     own: u64,
     shared: u64,
-    /// Members that have lost their parent.
-    strays: bool,
 }
 
 impl Size {
-    fn add(&mut self, entry: &Entry) {
-        let memory = table::memory_of(entry.pid);
-        self.members += 1;
-        self.own += memory.own;
-        self.shared = self.shared.max(memory.shared);
-        self.strays |= entry.pid != entry.group && entry.parent == getpid().as_raw_pid();
+    fn of(members: &[Entry]) -> Self {
+        members.iter().map(|entry| table::memory_of(entry.pid)).fold(Self::default(), |size, memory| Self {
+            members: size.members + 1,
+            own: size.own + memory.own,
+            shared: size.shared.max(memory.shared),
+        })
     }
 
     /// What members share counts once.
@@ -304,22 +313,14 @@ fn cpu_time() -> Duration {
     Duration::new(spent.tv_sec.unsigned_abs(), u32::try_from(spent.tv_nsec).unwrap_or_default())
 }
 
-fn kill_orphan(entry: &Entry) {
-    if entry.group == getpgrp().as_raw_pid() {
-        if let Some(pid) = Pid::from_raw(entry.pid) {
-            // An error means that it is gone.
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    } else {
-        kill_group(entry.group);
-    }
-}
-
-fn kill_group(leader: i32) {
-    if let Some(leader) = Pid::from_raw(leader).filter(|leader| leader.as_raw_pid() > 1) {
-        // An error means that nobody is left.
-        let _ = kill_process_group(leader, Signal::KILL);
-    }
+/// Kills a process, with its group if that is not the worker's own. What still runs there is as much a handler's.
+fn kill(entry: &Entry) {
+    // An error means that it is gone.
+    let _ = match (Pid::from_raw(entry.pid), Pid::from_raw(entry.group)) {
+        (_, Some(group)) if group.as_raw_pid() == entry.pid => kill_process_group(group, Signal::KILL),
+        (Some(process), _) => kill_process(process, Signal::KILL),
+        (None, _) => return,
+    };
 }
 
 fn reap(pid: i32) {

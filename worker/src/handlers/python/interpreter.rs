@@ -1,6 +1,6 @@
 //! One Python process that runs the tasks of one file, and the pipes between it and the worker.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::Path;
 use std::pin::pin;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::handlers::process::{LINGER, Process, Warden, passed_on};
+use crate::handlers::process::{LINGER, Process, Warden, name_of, passed_on};
 use crate::machine::Task;
 
 /// What the process runs. It says what goes over the pipes.
@@ -69,13 +69,16 @@ pub(super) struct Interpreter {
 
 impl Interpreter {
     /// The file is loaded with the first task.
-    pub(super) fn start(warden: &Warden, python: &Path, file: &Path) -> io::Result<Self> {
+    pub(super) fn start(warden: &Warden, task: &Task, python: &Path, file: &Path) -> io::Result<Self> {
         let result_max = VALUE_MAX.to_string();
         // Nothing is written into the directory of handlers, which may be read-only.
         let arguments =
             ["-B", "-c", RUNNER].map(OsStr::new).into_iter().chain([file.as_os_str(), OsStr::new(&result_max)]);
         let arguments: Vec<&OsStr> = arguments.collect();
-        let process = Process::start(warden, python, &arguments, passed_on(std::env::vars_os()))?;
+        // Children that it forks have what it begins with, and are known for a handler's by the type.
+        let task_type = (OsString::from("TASKGRID_TYPE"), OsString::from(task.task_type.as_str()));
+        let environment = passed_on(std::env::vars_os()).chain([task_type]);
+        let process = Process::start(warden, name_of(task), python, &arguments, environment)?;
         Ok(Self { process, served: 0 })
     }
 
@@ -83,26 +86,36 @@ impl Interpreter {
         self.served
     }
 
-    /// Whether it may be given another task.
+    /// Whether it may not be given another task.
     pub(super) fn is_worn(&self) -> bool {
         self.process.group.is_worn()
     }
 
+    /// Whether it has ended while it rested: somebody has killed it, or something that its last task has left in it.
+    pub(super) fn has_ended(&mut self) -> bool {
+        !matches!(self.process.child.try_wait(), Ok(None))
+    }
+
+    /// This task runs in it from now on.
+    pub(super) fn wake(&mut self, task: &Task) {
+        let Process { group, stderr, errors, progress, .. } = &mut self.process;
+        group.set_attempt(Some(name_of(task)));
+        // What was written before is not of this task.
+        errors.read_ready(stderr);
+        errors.clear();
+        progress.clear();
+    }
+
     /// No task runs in it for a while.
     pub(super) fn rest(&mut self) {
-        self.process.group.set_busy(false);
+        self.process.group.set_attempt(None);
     }
 
     /// Gives it a task and returns its answer. An error means that it is of no more use.
     pub(super) async fn call(&mut self, task: &Task, progress: &watch::Sender<Option<Progress>>) -> io::Result<Answer> {
         let request = self.request(task);
-        let Process { child, group, stdin, stdout, stderr, errors, progress: told } = &mut self.process;
+        let Process { child, stdin, stdout, stderr, errors, progress: told, .. } = &mut self.process;
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        if self.served > 0 {
-            group.set_busy(true);
-            errors.clear();
-            told.clear();
-        }
         self.served += 1;
         let conversation = async {
             stdin.write_all(&request).await?;
@@ -149,7 +162,7 @@ impl Interpreter {
 
     /// What it has written to standard error lately.
     pub(super) fn last_words(&mut self) -> String {
-        self.process.errors.read_ready(&mut self.process.stderr);
+        self.process.errors.read_ready(&self.process.stderr);
         self.process.errors.text()
     }
 

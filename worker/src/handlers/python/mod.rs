@@ -37,10 +37,10 @@ impl LongHandler for Script {
 impl Script {
     async fn run_one(self, run: Run) -> Outcome {
         let Run { task, mut stop, progress } = run;
-        let (mut interpreter, place) = match self.pool.take(&self.file) {
+        let (mut interpreter, place) = match self.pool.take(&self.file, &task) {
             (Some(interpreter), place) => (interpreter, place),
             (None, place) => {
-                let started = Interpreter::start(self.pool.warden(), &self.python, &self.file);
+                let started = Interpreter::start(self.pool.warden(), &task, &self.python, &self.file);
                 (started.map_err(|error| not_started(&self.python, &error))?, place)
             }
         };

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::Interpreter;
 use crate::handlers::process::Warden;
+use crate::machine::Task;
 
 /// An interpreter is ended after so many tasks: what leaks a kilobyte with each has leaked ten megabytes then,
 /// and starting one anew, some 20 ms, is two microseconds for each task.
@@ -59,12 +60,13 @@ impl Pool {
 
     /// The interpreter of this file that was busy last, if one is there, and a place for it or a new one. Where
     /// the places are taken, another that is idle is ended.
-    pub(super) fn take(self: &Arc<Self>, file: &Path) -> (Option<Interpreter>, Place) {
+    pub(super) fn take(self: &Arc<Self>, file: &Path, task: &Task) -> (Option<Interpreter>, Place) {
         let mut state = self.state();
         let mut found = None;
         while let Some(index) = state.idle.iter().rposition(|idle| idle.file == file) {
-            let interpreter = state.idle.remove(index).expect("it was found there").interpreter;
-            if !interpreter.is_worn() {
+            let mut interpreter = state.idle.remove(index).expect("it was found there").interpreter;
+            if !interpreter.is_worn() && !interpreter.has_ended() {
+                interpreter.wake(task);
                 found = Some(interpreter);
                 break;
             }
@@ -88,7 +90,7 @@ impl Pool {
     pub(in crate::handlers) fn sweep(&self) {
         self.state().idle.retain_mut(|idle| {
             idle.sweeps += 1;
-            idle.sweeps <= SWEEPS_MAX && !idle.interpreter.is_worn()
+            idle.sweeps <= SWEEPS_MAX && !idle.interpreter.is_worn() && !idle.interpreter.has_ended()
         });
     }
 

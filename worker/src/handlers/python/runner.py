@@ -13,15 +13,19 @@ del sys.path[0]
 import json
 import os
 from importlib.machinery import ModuleSpec
+from signal import ITIMER_REAL, setitimer
 
 RESULT_MAX = int(sys.argv[2])
+# Kept, since the handler's module takes its place.
+main = sys.modules["__main__"]
 dumps = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def load(path):
-    module = type(sys)("taskgrid_handler")
+    # The name by which processes that multiprocessing spawns know the file that they find as the main one.
+    module = type(sys)("__mp_main__")
     module.__file__ = path
-    sys.modules[module.__name__] = module
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     # Behind all else, so that a handler `json.py` is not what its neighbours import as `json`.
     sys.path.append(os.path.dirname(path))
     with open(path, "rb") as file:
@@ -68,6 +72,8 @@ class Runner:
         os.dup2(nothing, 0)
         os.close(nothing)
         os.dup2(2, 1)
+        # Last words before a crash are not to be lost in a buffer.
+        sys.stdout.reconfigure(line_buffering=True)
         self.read = b""
         self.handle = None
         self.pid = os.getpid()
@@ -98,22 +104,29 @@ class Runner:
             for name, word in zip(names, self.take(about_length).decode().split(" ")):
                 environ[name] = word
             kind, body = self.attempt(self.take(length))
-            if os.getpid() != self.pid:
-                # The handler has forked, and this is the other one.
-                os._exit(0)
             try:
                 sys.stdout.flush()
                 sys.stderr.flush()
-            except (AttributeError, OSError, ValueError):
+            except Exception:
                 # The handler has closed or replaced them.
                 pass
+            if os.getpid() != self.pid:
+                # The handler has forked, and this is the other one.
+                os._exit(0 if kind == b"R" else int(body) & 255 if kind == b"E" else 1)
+            # An alarm that the handler has set is not for the next task.
+            setitimer(ITIMER_REAL, 0)
             self.answer(kind if self.handle and not has_children() else kind.lower(), body)
 
     def attempt(self, payload):
         try:
             if self.handle is None:
                 self.handle = load(sys.argv[1])
-            result = dumps(self.handle(json.loads(payload))).encode()
+            result = self.handle(json.loads(payload))
+            if hasattr(result, "__await__"):
+                import asyncio
+
+                result = asyncio.run(finished(result))
+            result = dumps(result).encode()
             return (b"R", result) if len(result) <= RESULT_MAX else (b"L", str(len(result)).encode())
         except SystemExit as exit:
             code = exit.code
@@ -128,6 +141,10 @@ class Runner:
                 return kind, describe(error).encode(errors="replace")
             except BaseException:
                 return kind, type(error).__name__.encode(errors="replace")
+
+
+async def finished(awaitable):
+    return await awaitable
 
 
 def has_children():

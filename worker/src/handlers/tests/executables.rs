@@ -62,7 +62,7 @@ async fn an_executable_that_fails_says_why_in_its_last_words() {
 
 #[tokio::test]
 async fn output_that_is_too_long_or_no_text_is_no_result() {
-    for endless in ["flood", "yes"] {
+    for endless in ["flood", "yes", "stubborn_yes"] {
         let flood = failure(endless).await;
         assert!(!flood.retry && flood.code == "RESULT_TOO_LARGE");
     }

@@ -227,3 +227,77 @@ def handle(payload):
     assert!(timeout(LONG, running).await.unwrap().unwrap().is_err());
     assert!(rig.dir.path().join("marker.cleaned").exists());
 }
+
+/// What one task had printed stood in the failure of the next.
+#[tokio::test]
+async fn what_a_task_prints_is_in_no_failure_of_another() {
+    let source =
+        "import os\ndef handle(payload):\n    if payload == 'crash': os._exit(7)\n    print('secret of', payload)\n";
+    let Some(rig) = rig(source) else { return };
+    for _ in 0..20 {
+        rig.result(r#""another""#).await;
+        assert_eq!(rig.failure(r#""crash""#).await.message, "exit code 7");
+    }
+}
+
+#[tokio::test]
+async fn the_last_words_before_a_crash_are_kept_though_they_were_printed() {
+    fails(
+        "import os\ndef handle(payload):\n    print('the reason')\n    os.abort()\n",
+        &["signal 6: the reason"],
+        true,
+    )
+    .await;
+}
+
+/// It cost the next task an attempt.
+#[tokio::test]
+async fn an_interpreter_that_was_killed_while_it_rested_is_replaced() {
+    let Some(rig) = rig(COUNTS) else { return };
+    let (first, _) = pid_and_count(&rig.result("null").await);
+    assert!(std::process::Command::new("kill").args(["-9", &first.to_string()]).status().unwrap().success());
+    gone(first).await;
+    assert_ne!(pid_and_count(&rig.result("null").await).0, first);
+}
+
+#[tokio::test]
+async fn an_alarm_that_a_task_has_set_is_not_for_the_next() {
+    let source = "\
+import signal, time
+def handle(payload):
+    signal.signal(signal.SIGALRM, lambda *_: 1 / 0)
+    if payload: time.sleep(payload)
+    else: signal.setitimer(signal.ITIMER_REAL, 0.05)
+";
+    let Some(rig) = rig(source) else { return };
+    rig.result("null").await;
+    assert_eq!(rig.result("0.2").await, "null");
+}
+
+#[tokio::test]
+async fn a_handler_may_be_async_and_may_spawn_processes() {
+    returns("import asyncio\nasync def handle(payload):\n    await asyncio.sleep(0)\n    return payload\n", "7", "7")
+        .await;
+    let source = "\
+import multiprocessing
+def double(x): return 2 * x
+def handle(payload):
+    with multiprocessing.get_context('spawn').Pool(1) as pool:
+        return pool.map(double, payload)
+";
+    returns(source, "[1,2]", "[2,4]").await;
+}
+
+#[tokio::test]
+async fn what_a_forked_child_comes_to_is_its_exit_code() {
+    let source = "\
+import os, sys
+def handle(payload):
+    child = os.fork()
+    if child == 0: exec(payload)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) if child else None
+";
+    returns(source, r#""sys.exit(3)""#, "3").await;
+    returns(source, r#""1 / 0""#, "1").await;
+    returns(source, r#""pass""#, "0").await;
+}

@@ -62,6 +62,7 @@ fn what_is_not_meant_or_not_safe_to_be_run_is_skipped_with_a_reason() {
     let dir = directory(&[
         ("notes.txt", 0o644),
         (".hidden.py", 0o644),
+        ("_helpers.py", 0o644),
         ("-rf", 0o755),
         ("two words.py", 0o644),
         ("open.py", 0o666),
@@ -74,12 +75,14 @@ fn what_is_not_meant_or_not_safe_to_be_run_is_skipped_with_a_reason() {
     assert_eq!(found(&scan), ["x"]);
     assert_eq!(why(&scan, "notes.txt"), Skipped::NotRunnable);
     assert_eq!(why(&scan, ".hidden.py"), Skipped::Hidden);
+    assert_eq!(why(&scan, "_helpers.py"), Skipped::Private);
+    assert!(scan.sources.contains_key(OsStr::new("_helpers.py")), "others may import it");
     assert_eq!(why(&scan, "-rf"), Skipped::NotAName);
     assert_eq!(why(&scan, "two words.py"), Skipped::NotAName);
     assert_eq!(why(&scan, "open.py"), Skipped::Writable);
     assert_eq!(why(&scan, "open"), Skipped::Writable);
     assert_eq!(why(&scan, "x.py"), Skipped::Doubled);
-    assert_eq!(scan.skipped.len(), 7, "directories are passed over in silence");
+    assert_eq!(scan.skipped.len(), 8, "directories are passed over in silence");
 }
 
 #[test]
@@ -180,8 +183,8 @@ fn files_come_and_go_without_a_restart() {
     put(dir.path(), "notes.txt", 0o644);
     assert!(!registry.rescan(), "what is skipped changes nothing");
     drop(dir);
-    assert!(!registry.rescan(), "handlers stay while the directory cannot be read");
-    assert!(served(&registry).contains(&"thumbnail".to_owned()));
+    assert!(registry.rescan(), "they are gone with their directory");
+    assert!(!served(&registry).contains(&"thumbnail".to_owned()));
 }
 
 /// Says so in a line where there is no Python.
@@ -218,11 +221,13 @@ fn a_file_that_nothing_can_be_made_of_hides_no_other() {
     let Some(python) = python() else { return };
     let dir = directory(&[("good.py", 0o644), ("zeros.py", 0o644), ("deep.py", 0o644), ("latin.py", 0o644)]);
     fs::write(dir.path().join("zeros.py"), [0; 1_000]).unwrap();
+    // Longer than the check may take memory for.
+    fs::File::create(dir.path().join("huge.py")).unwrap().set_len(3 << 30).unwrap();
     fs::write(dir.path().join("deep.py"), "(".repeat(100_000)).unwrap();
     fs::write(dir.path().join("latin.py"), b"x = 'caf\xe9'\ndef handle(payload): pass\n").unwrap();
     let scan = Directory::open(dir.path(), Some(python), warden()).unwrap().scan().unwrap();
     assert_eq!(found(&scan), ["good"]);
-    assert_eq!(scan.skipped.len(), 3);
+    assert_eq!(scan.skipped.len(), 4);
 }
 
 #[test]
@@ -231,6 +236,7 @@ fn an_executable_asks_for_bare_text_by_a_line_near_its_beginning() {
     for (name, text, speech) in [
         ("shell", "#!/bin/sh\n# taskgrid: text\ncat\n", Speech::Text),
         ("lua", "#!/usr/bin/lua\n-- taskgrid: text\n", Speech::Text),
+        ("c", "/* taskgrid: text */\n", Speech::Text),
         ("plain", "#!/bin/sh\ncat\n", Speech::Json),
         ("said", "#!/bin/sh\necho 'taskgrid: text'\n", Speech::Json),
         ("late", &format!("#!/bin/sh\n{}\n# taskgrid: text\n", "#".repeat(2_000)), Speech::Json),
@@ -241,4 +247,17 @@ fn an_executable_asks_for_bare_text_by_a_line_near_its_beginning() {
         let found = scan(dir.path()).programs.remove(task_type).unwrap();
         assert!(matches!(found, Program::Executable { speech: found, .. } if found == speech), "{name}");
     }
+}
+
+/// A file that could not be read was not looked at again when it could.
+#[test]
+fn a_file_is_looked_at_again_when_only_its_mode_has_changed() {
+    let Some(python) = python() else { return };
+    let dir = directory(&[("closed.py", 0o000)]);
+    let mut directory = Directory::open(dir.path(), Some(python), warden()).unwrap();
+    let before = directory.scan().unwrap();
+    fs::set_permissions(dir.path().join("closed.py"), fs::Permissions::from_mode(0o644)).unwrap();
+    let after = directory.scan().unwrap();
+    assert_eq!(found(&after), ["closed"]);
+    assert_ne!(before.sources, after.sources);
 }
