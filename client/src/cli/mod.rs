@@ -3,6 +3,7 @@
 mod bench;
 mod console;
 mod exit;
+mod failures;
 mod list;
 mod news;
 mod orders;

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::outcome::report_call_error;
+use super::failures::report_call_error;
 use super::text::escape_line;
 use super::{Console, Exit, Output, OutputArgs, ServerArgs};
 use crate::{CallError, Client};

@@ -10,8 +10,9 @@ use serde::Serialize;
 use taskgrid_protocol::{Key, TaskId, TaskType};
 use taskgrid_runtime::parse_seconds;
 
+use super::failures::report_submission_error;
 use super::news::{tell_of_task, warn_if_unserved};
-use super::outcome::{end_of, print_end, report_submission_error};
+use super::outcome::{end_of, print_end};
 use super::payload::read_payload;
 use super::session::Session;
 use super::{Console, Done, OutputArgs, ServerArgs};

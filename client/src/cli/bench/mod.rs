@@ -6,8 +6,9 @@ mod report;
 use clap::Args;
 use taskgrid_protocol::TaskType;
 
+use super::failures::report_submission_error;
 use super::news::warn_if_unserved;
-use super::outcome::{end_of, report_submission_error};
+use super::outcome::end_of;
 use super::session::Session;
 use super::{Console, Done, Exit, OutputArgs, ServerArgs};
 use crate::machine::End;

@@ -14,7 +14,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use taskgrid_runtime::{Exit, StartError};
 
 use super::connect::{self, migrations};
-use super::maintain::quick_check;
 use super::place::{refuse_unsuitable_place, resolved, size, size_beside, unusable};
 use super::refusal::{damaged, not_ours, refusal};
 
@@ -23,6 +22,9 @@ const CHECK_AT_ONCE_MAX: u64 = 64 * 1024 * 1024;
 
 /// What every SQLite file begins with.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+
+/// Lines of `quick_check` that are told; the first say enough.
+const COMPLAINTS_MAX: usize = 5;
 
 /// What the first migration writes into the header.
 pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"TGRD");
@@ -228,4 +230,11 @@ fn look_at_journal(path: &Path, size: u64) -> Result<Looked, StartError> {
         return Ok(Looked::New);
     }
     Err(not_ours(path, "another program was interrupted while it wrote to it, and has left a -journal"))
+}
+
+/// Complaints about the file behind `connection`; none if it is sound.
+pub(super) fn quick_check(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(&format!("PRAGMA quick_check({COMPLAINTS_MAX})"))?;
+    let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
+    Ok(lines.into_iter().filter(|line| line != "ok").collect())
 }

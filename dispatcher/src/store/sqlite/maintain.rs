@@ -3,18 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use rusqlite::Connection;
 use taskgrid_protocol::TaskType;
 
 use super::batch;
 use super::connect::WRITER_PATIENCE;
-use super::look::APPLICATION_ID;
+use super::look::{APPLICATION_ID, quick_check};
 use super::place::beside;
 use super::{SqliteStore, rows};
 use crate::store::StoreError;
-
-/// Lines of `quick_check` that are told; the first say enough.
-const COMPLAINTS_MAX: usize = 5;
 
 /// How long a batch may be kept waiting for readers to leave the log, so that it can be truncated.
 const TRUNCATE_PATIENCE: Duration = Duration::from_millis(50);
@@ -91,11 +87,4 @@ impl SqliteStore {
         }
         Ok(added)
     }
-}
-
-/// Complaints about the file behind `connection`; none if it is sound.
-pub(super) fn quick_check(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut statement = connection.prepare(&format!("PRAGMA quick_check({COMPLAINTS_MAX})"))?;
-    let lines = statement.query_map([], |row| row.get::<_, String>(0))?.collect::<Result<Vec<_>, _>>()?;
-    Ok(lines.into_iter().filter(|line| line != "ok").collect())
 }
