@@ -51,20 +51,18 @@ enum Command {
     Completions(CompletionsArgs),
     /// Write the pages of the manual
     Man(ManArgs),
-    /// What a worker starts to end its handlers if it is killed
-    #[command(name = GUARD, hide = true)]
-    Guard,
 }
 
-/// Not for people.
+/// The verb by which a worker starts this program once more, to end its handlers if it is killed. It is not for people,
+/// so neither help nor manual nor completions have it.
 const GUARD: &str = "guard-handlers";
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
-    if matches!(command, Command::Guard) {
+    if std::env::args_os().nth(1).is_some_and(|verb| verb == GUARD) {
         taskgrid_worker::guard();
         return ExitCode::SUCCESS;
     }
+    let command = Cli::parse().command;
     // Before anything else opens a file.
     let reserved = Reserved::take(GUARD);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -87,7 +85,6 @@ async fn run(command: Command, reserved: Reserved) -> ExitCode {
         Command::Completions(args) => completions::print(&args, Cli::command()),
         Command::Man(args) => man::write(&args, Cli::command()),
         Command::Backup(args) => backup::run(args),
-        Command::Guard => unreachable!("a guard starts nothing else"),
     };
     outcome.map_or_else(|error| fail(&error), |()| ExitCode::SUCCESS)
 }

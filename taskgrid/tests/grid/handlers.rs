@@ -108,6 +108,27 @@ fn a_file_with_a_mistake_is_named_and_its_tasks_wait_until_it_is_mended() {
     assert!(attempt.is_none_or(|attempt| attempt == "1"), "the mistake has cost no attempt");
 }
 
+/// Between two looks at the directory the worker still serves a file that is gone. Its tasks failed.
+#[test]
+fn a_task_of_a_file_that_has_just_gone_waits_and_costs_no_attempt() {
+    if !is_installed("python3") {
+        return skipped("python3");
+    }
+    let rig = Rig::start(&[("greet.py", GREET), ("echo", "#!/bin/sh\ncat\n")], &[]);
+    assert_eq!(rig.grid.submit_and_wait("echo", "here"), "here");
+    fs::remove_file(rig.handlers.path().join("echo")).unwrap();
+    fs::remove_file(rig.handlers.path().join("greet.py")).unwrap();
+    let waiting = [rig.grid.submit("echo", "Ada"), rig.grid.submit("greet", "Ada")];
+    // The first look finds both gone, the second finds them again.
+    eventually("that nobody serves them", || (rig.grid.ask(&post("echo", "x"))["workers"] == 0).then_some(()));
+    rig.put("echo", "#!/bin/sh\ncat\n");
+    rig.put("greet.py", GREET);
+    assert_eq!(waiting.each_ref().map(|task| rig.grid.result(task)), ["Ada", "Hello, Ada"]);
+    let attempts =
+        rig.grid.sqlite3(&format!("select group_concat(attempt) from tasks where id in ({})", waiting.join(",")));
+    assert!(attempts.is_none_or(|attempts| attempts == "1,1"), "they have cost no other attempt");
+}
+
 #[test]
 fn no_change_touches_what_runs() {
     if !is_installed("python3") {

@@ -50,11 +50,12 @@ impl Machine {
         }
     }
 
-    /// A handler was stopped because its grace was over. Its task is offered to another worker.
-    pub(super) fn give_back(&mut self, now: Timestamp, name: Name) {
+    /// Nothing has come of an attempt, and that is not its task's fault. It is offered again, to whom it may be, and not
+    /// charged.
+    pub(super) fn give_back(&mut self, now: Timestamp, name: Name, reason: RejectReason) {
         let Some(attempt) = self.memory.get(&name) else { return };
         let (task, route) = (attempt.task, attempt.route);
-        let refusal = Refusal::from(RejectReason::Draining);
+        let refusal = Refusal::from(reason);
         let id = self.next_request();
         let transmit = self.reject(&name, task.0, &refusal).transmit(route.dispatcher, route.packed);
         let patience = Patience { deadline: Some(now + GIVE_BACK_FOR), ..Patience::every(GIVE_BACK_RESEND) };

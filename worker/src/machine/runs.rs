@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use taskgrid_protocol::Timestamp;
-use taskgrid_protocol::body::{AckState, Failure, Progress};
+use taskgrid_protocol::body::{AckState, Failure, Progress, RejectReason};
 use taskgrid_protocol::error::task_code;
 use taskgrid_protocol::limits::VALUE_MAX;
 
@@ -118,7 +118,11 @@ impl Machine {
             return;
         }
         let outcome = match (outcome, run.stopping) {
-            (Err(_), Some(Why::GraceOver)) => return self.give_back(now, run.name),
+            (Err(_), Some(Why::GraceOver)) => return self.give_back(now, run.name, RejectReason::Draining),
+            // The types that are served are told anew in a moment. Until then the dispatcher asks again.
+            (Err(failure), None) if failure.code == task_code::UNKNOWN_TYPE => {
+                return self.give_back(now, run.name, RejectReason::Busy);
+            }
             (Err(_), Some(Why::TimedOut)) => {
                 let message = format!("the handler took longer than {} s and was stopped", run.timeout.as_secs());
                 Err(Failure::passing(task_code::TIMEOUT, message))

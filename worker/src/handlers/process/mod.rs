@@ -138,8 +138,12 @@ fn with_words(how: &str, errors: &str) -> String {
     if errors.is_empty() { how.to_owned() } else { format!("{how}: {errors}") }
 }
 
-/// The failure of an attempt whose process could not be started.
+/// The failure of an attempt whose process could not be started. Where its file is gone, or still being written, there
+/// is no handler at the time.
 pub(super) fn not_started(file: &Path, error: &io::Error) -> Failure {
     let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
-    Failure::passing(task_code::FAILED, format!("cannot start {name}: {error}"))
+    let is_away = error.kind() == io::ErrorKind::ExecutableFileBusy
+        || (error.kind() == io::ErrorKind::NotFound && !file.exists());
+    let code = if is_away { task_code::UNKNOWN_TYPE } else { task_code::FAILED };
+    Failure::passing(code, format!("cannot start {name}: {error}"))
 }

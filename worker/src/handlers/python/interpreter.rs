@@ -45,6 +45,7 @@ pub(super) enum Kind {
     Permanent,
     Exit,
     TooLong,
+    Gone,
 }
 
 impl Kind {
@@ -55,6 +56,7 @@ impl Kind {
             b'P' => Self::Permanent,
             b'E' => Self::Exit,
             b'L' => Self::TooLong,
+            b'G' => Self::Gone,
             _ => return None,
         })
     }

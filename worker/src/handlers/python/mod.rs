@@ -76,6 +76,7 @@ fn outcome_of(answer: &Answer, interpreter: &mut Interpreter) -> Outcome {
         Kind::Permanent => Err(Failure::permanent(task_code::FAILED, text())),
         // One that no number can be is none of ours.
         Kind::Exit => Err(failure_of_exit(text().parse().unwrap_or(1), &interpreter.last_words())),
+        Kind::Gone => Err(Failure::passing(task_code::UNKNOWN_TYPE, "the handler's file is gone")),
         Kind::TooLong => {
             let message = format!("the result has {} bytes, the limit is {VALUE_MAX}", text());
             Err(Failure::permanent(task_code::RESULT_TOO_LARGE, message))

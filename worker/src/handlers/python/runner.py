@@ -3,8 +3,8 @@
 # First comes the source of the module `taskgrid` on standard input, with its length in four bytes before it. Then
 # each task is two lengths of four bytes, a line of words about it, and the payload as JSON. The answer goes to
 # standard output: a letter, a length of four bytes, and so many bytes. The letter says what they are: a Result, a
-# Failure, a Permanent failure, an Exit code, or the length of a result that is too Long. A small letter says that
-# this process is not fit for another task.
+# Failure, a Permanent failure, an Exit code, the length of a result that is too Long, or nothing, since the file is
+# Gone. A small letter says that this process is not fit for another task.
 import sys
 
 # The current directory must not take the place of a standard module.
@@ -120,6 +120,8 @@ class Runner:
     def attempt(self, payload):
         try:
             if self.handle is None:
+                if not os.path.exists(sys.argv[1]):
+                    return b"G", b""
                 self.handle = load(sys.argv[1])
             result = self.handle(json.loads(payload))
             if hasattr(result, "__await__"):

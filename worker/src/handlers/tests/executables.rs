@@ -1,6 +1,7 @@
 //! Handlers that are executables, run as real processes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use taskgrid_protocol::Json;
@@ -71,9 +72,16 @@ async fn output_that_is_too_long_or_no_text_is_no_result() {
 
 #[tokio::test]
 async fn an_executable_that_cannot_be_started_is_tried_again() {
-    let gone = executable("/nowhere/thumbnail".into(), Speech::Json);
-    let failed = run(&gone, task("thumbnail", "1")).await.unwrap_err();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("thumbnail");
+    fs::write(&file, "#!/nowhere/interpreter\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    let failed = run(&executable(file.clone(), Speech::Json), task("thumbnail", "1")).await.unwrap_err();
     assert!(failed.retry && failed.message.starts_with("cannot start thumbnail: "), "{}", failed.message);
+    assert_eq!(failed.code, "FAILED");
+    fs::remove_file(&file).unwrap();
+    let away = run(&executable(file, Speech::Json), task("thumbnail", "1")).await.unwrap_err();
+    assert_eq!(away.code, "UNKNOWN_TYPE");
 }
 
 #[tokio::test]

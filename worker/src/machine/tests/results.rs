@@ -117,3 +117,19 @@ fn while_too_many_results_are_unstored_no_task_is_taken() {
     rig.tell(DISPATCHER, &task(5_000, "lease-x"));
     assert_eq!(rig.only().message["data"]["reason"], "busy");
 }
+
+/// The file of a handler was taken away, or is being written, between two looks at the directory.
+#[test]
+fn a_task_whose_handler_is_away_is_given_back_and_not_charged() {
+    let mut rig = Rig::new();
+    let run = rig.start(1, "lease-1");
+    rig.end(run, Err(Failure::passing("UNKNOWN_TYPE", "the handler's file is gone")));
+    let given_back = rig.take("TASK_REJECT").remove(0);
+    assert_eq!(
+        (&given_back.message["lease"], &given_back.message["data"]["reason"]),
+        (&json!("lease-1"), &json!("busy"))
+    );
+    assert!(rig.take("RESULT_RETURN").is_empty());
+    rig.tell(DISPATCHER, &task(1, "lease-2"));
+    assert!(rig.take("TASK_REJECT").iter().all(|sent| sent.message["lease"] == "lease-1"), "another attempt is taken");
+}
