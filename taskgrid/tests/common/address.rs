@@ -1,8 +1,13 @@
 //! Addresses for programs that come and go.
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Mutex;
 
 use rand_core::{OsRng, TryRngCore};
+
+/// Those that were given already: two programs of one grid must not have the same.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// A port that is free, and that the system gives to nobody who asks for any: while a program is down, its port
 /// must not be taken by a client.
@@ -11,6 +16,7 @@ pub(crate) fn free_address() -> SocketAddr {
     let span = BELOW_ANY_PORT.len() as u64;
     let mut ports =
         std::iter::repeat_with(|| BELOW_ANY_PORT.start + u16::try_from(OsRng.try_next_u64().unwrap() % span).unwrap());
-    let free = ports.find_map(|port| UdpSocket::bind(("127.0.0.1", port)).ok());
-    free.unwrap().local_addr().unwrap()
+    let mut given = GIVEN.lock().unwrap();
+    let free = ports.find(|port| UdpSocket::bind(("127.0.0.1", *port)).is_ok() && given.insert(*port));
+    SocketAddr::from(([127, 0, 0, 1], free.unwrap()))
 }
