@@ -6,17 +6,18 @@
 ARG RUST_IMAGE=rust:1-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-slim
 
-# The manifests beside empty sources: a layer that changes only with the dependencies.
+# The manifests beside empty sources: a layer that changes only with the dependencies. They are copied out, and nothing is
+# deleted: not every storage driver keeps a directory empty that was deleted and made again.
 FROM ${RUST_IMAGE} AS manifests
 WORKDIR /source
 COPY . .
-RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' -delete \
-    && find . -type d -empty -delete \
-    && for manifest in */Cargo.toml; do mkdir -p "${manifest%Cargo.toml}src" && touch "${manifest%Cargo.toml}src/lib.rs"; done
+RUN mkdir /manifests \
+    && cp --parents --recursive Cargo.toml Cargo.lock */Cargo.toml .cargo /manifests \
+    && for manifest in */Cargo.toml; do mkdir "/manifests/${manifest%Cargo.toml}src" && touch "/manifests/${manifest%Cargo.toml}src/lib.rs"; done
 
 FROM ${RUST_IMAGE} AS builder
 WORKDIR /source
-COPY --from=manifests /source .
+COPY --from=manifests /manifests .
 RUN cargo build --release --locked
 COPY . .
 # What `taskgrid --version` tells beside the version.
