@@ -27,13 +27,13 @@ pub enum Answer {
     /// For [`Query::Task`]: the task and its ended attempts, the newest first, at most [`ATTEMPTS_MAX`].
     Task(Option<Box<(TaskView, Vec<AttemptView>)>>),
     /// For [`Query::List`]: without payloads and results, and whether there are older ones. A store may stop
-    /// after [`LIST_REACH`] ids without finding enough, and then says that there may be.
+    /// after [`LIST_REACH`] tasks without finding enough, and then says that there may be.
     List(Vec<TaskView>, bool),
     /// For [`Query::Stats`].
     Stats(StatusCounts),
 }
 
-/// How many ids a list with a filter looks back, unless an index leads on: less than a second's work.
+/// How many tasks a list with a filter looks back, unless an index leads on: less than a second's work.
 pub const LIST_REACH: i64 = 1_000_000;
 
 /// Ended attempts that are shown of one task.

@@ -93,7 +93,7 @@ fn task(connection: &mut Connection, id: TaskId) -> Result<Option<(TaskView, Vec
 
 /// The newest tasks that `filter` wants, and whether there are more.
 ///
-/// Looks at the newest [`LIST_REACH`] ids, beyond that only where an index leads on.
+/// Looks at the newest [`LIST_REACH`] tasks, beyond that only where an index leads on.
 fn list(connection: &mut Connection, filter: &ListTasks) -> Result<(Vec<TaskView>, bool), StoreError> {
     let transaction = connection.transaction()?;
     let limit = filter.limit.unwrap_or(LIST_MAX).min(LIST_MAX) as usize;
@@ -106,12 +106,24 @@ fn list(connection: &mut Connection, filter: &ListTasks) -> Result<(Vec<TaskView
     if page.len() <= limit && filter.status == Some(Status::Pending) && floor > 0 {
         page = walk_pending(&transaction, filter, before, limit + 1)?;
     } else if page.len() <= limit && floor > 0 {
-        let older = "SELECT EXISTS (SELECT 1 FROM tasks WHERE id < ?1)";
-        return Ok((page, transaction.prepare_cached(older)?.query_row([floor], |row| row.get(0))?));
+        // There may be few tasks among so many numbers: after a restore, or where old ones were deleted.
+        let floor = floor_of_rows(&transaction, before)?;
+        page = walk(&transaction, filter, before, floor, limit + 1)?;
+        if page.len() <= limit {
+            let older = "SELECT EXISTS (SELECT 1 FROM tasks WHERE id < ?1)";
+            return Ok((page, transaction.prepare_cached(older)?.query_row([floor], |row| row.get(0))?));
+        }
     }
     let more = page.len() > limit;
     page.truncate(limit);
     Ok((page, more))
+}
+
+/// The number of the task that is [`LIST_REACH`] tasks back, or the lowest of all.
+fn floor_of_rows(connection: &Connection, before: i64) -> Result<i64, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT id FROM tasks WHERE id < ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2")?;
+    Ok(statement.query_row([before, LIST_REACH], |row| row.get(0)).optional()?.unwrap_or(0))
 }
 
 fn walk(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use taskgrid_protocol::body::Status;
+use taskgrid_protocol::body::{ListTasks, Status};
 use taskgrid_protocol::error::task_code;
 use taskgrid_protocol::{Json, TaskId};
 
@@ -205,4 +205,21 @@ fn an_old_task_of_another_program_is_deleted_once_it_is_counted() {
     assert_eq!(file.apply(&prune).pruned.unwrap().deleted, 1);
     assert_eq!(file.counts(), [1, 0, 0, 0, 0]);
     assert_eq!(file.restart().counts(), [1, 0, 0, 0, 0]);
+}
+
+/// After a restore the numbers leap by a million, and `list` showed nothing of what was before.
+#[test]
+fn a_list_goes_on_where_numbers_have_a_gap() {
+    let file = File::new();
+    let rows =
+        "INSERT INTO tasks (id, type, payload) VALUES (5, 'old', '1'), (2000000, 'new', '2'), (5000000, 'new', '3')";
+    file.shell().execute_batch(rows).unwrap();
+    let listed = |filter: ListTasks| {
+        let Answer::List(tasks, more) = file.store.read(&Query::List(filter)).unwrap() else { panic!("it is a list") };
+        (tasks.iter().map(|task| task.id.0).collect::<Vec<_>>(), more)
+    };
+    assert_eq!(listed(ListTasks::default()), (vec![5_000_000, 2_000_000, 5], false));
+    assert_eq!(listed(ListTasks { before: Some(TaskId(2_000_000)), ..ListTasks::default() }), (vec![5], false));
+    assert_eq!(listed(ListTasks { task_type: Some(name("old")), ..ListTasks::default() }), (vec![5], false));
+    assert_eq!(listed(ListTasks { limit: Some(1), ..ListTasks::default() }), (vec![5_000_000], true));
 }
