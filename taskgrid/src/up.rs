@@ -10,6 +10,9 @@ use taskgrid_runtime::{Exit, Shutdown, StartError, Supervisor, Trigger, init_log
 use taskgrid_worker::{Reserved, Worker, WorkerArgs};
 use tokio::sync::{mpsc, oneshot};
 
+/// Where the client's verbs ask unless they are told.
+const DEFAULT_DISPATCHER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4000);
+
 /// Flags of `taskgrid up`.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct UpArgs {
@@ -179,7 +182,9 @@ fn stopped(name: &str) -> StartError {
 fn greet(args: &UpArgs, dispatcher: SocketAddr) {
     println!("TaskGrid is up: dispatcher on {dispatcher}, tasks in {}", args.database.display());
     println!("In a second terminal:");
-    println!("  taskgrid submit reverse OpenAI --wait");
+    let elsewhere =
+        if dispatcher == DEFAULT_DISPATCHER { String::new() } else { format!(" --dispatcher {dispatcher}") };
+    println!("  taskgrid submit reverse OpenAI --wait{elsewhere}");
     println!("  sqlite3 -readonly {} 'select id,type,status,result from tasks'", args.database.display());
     println!("Ctrl-C stops it; pending tasks stay in the file.");
 }

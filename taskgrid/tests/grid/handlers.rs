@@ -99,7 +99,7 @@ fn a_file_with_a_mistake_is_named_and_its_tasks_wait_until_it_is_mended() {
         return skipped("python3");
     }
     let mut rig = Rig::start(&[("greet.py", GREET), ("part.py", "def handle(payload)\n")], &[]);
-    rig.worker_says("\"part.py\" is no handler: SyntaxError in line 1");
+    rig.worker_says("\"part.py\" is no handler: SyntaxError in line 1: expected ':'; mend it");
     let waiting = rig.grid.submit("part", "Ada");
     assert_eq!(rig.grid.submit_and_wait("greet", "Ada"), "Hello, Ada");
     rig.put("part.py", &GREET.replace("Hello", "Goodbye"));

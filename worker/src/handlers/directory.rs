@@ -88,8 +88,11 @@ impl fmt::Display for Skipped {
             Self::NotRunnable => "it is neither executable (chmod +x) nor named NAME.py",
             Self::NoPython => "python3 is not in PATH; install it and start the worker again",
             Self::NoHandle => "it has no function handle(payload)",
-            // A message of Python may quote the file.
-            Self::Broken(why) => return write!(f, "{}; mend it, it will be looked at again", why.escape_debug()),
+            Self::Broken(why) => {
+                // A message of Python may quote the file.
+                let line = why.replace(char::is_control, " ");
+                return write!(f, "{line}; mend it, it will be looked at again");
+            }
             Self::Writable => "everybody may write to it (chmod o-w)",
             Self::Outside => "it is a link that leads out of the directory, or nowhere",
             Self::Doubled => "another file serves the same type",
