@@ -11,7 +11,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitOptions, getpid, kill_process, kill_process_group, waitpid};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::Notify;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::descriptor::Descriptor;
 use super::family::{self, Families};
@@ -184,10 +184,13 @@ impl Warden {
                 cpu_time().saturating_sub(begun)
             });
             let Ok(took) = look.await else { return };
-            let rest = if self.state().is_calm() { LOOK_AT_LEAST_EVERY } else { took * REST };
-            let rest = rest.min(LOOK_AT_LEAST_EVERY);
+            let rest = (took * REST).min(LOOK_AT_LEAST_EVERY);
             for _ in 0..rest.as_millis().div_ceil(LOOK_EVERY.as_millis()).max(1) {
                 pace.tick().await;
+            }
+            if self.state().is_calm() {
+                // What begins meanwhile is looked at as soon as anything that runs.
+                let _ = timeout(LOOK_AT_LEAST_EVERY, self.0.wake.notified()).await;
             }
             while self.state().has_nothing() {
                 self.0.wake.notified().await;
