@@ -122,14 +122,7 @@ fn a_killed_backup_leaves_no_file_and_the_next_one_makes_it() {
 #[test]
 fn a_damaged_database_is_not_backed_up() {
     let mut grid = Grid::without_workers();
-    for n in 0..50 {
-        grid.submit("reverse", &format!("{n} {}", "x".repeat(300)));
-    }
-    grid.dispatcher.process.terminate();
-    let mut bytes = std::fs::read(grid.database()).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 4_096].fill(0xa5);
-    std::fs::write(grid.database(), &bytes).unwrap();
+    let bytes = grid.stop_and_damage();
     let file = grid.dir.path().join("copy.db");
     let output = backup(&grid.database(), &file);
     assert_eq!(output.status.code(), Some(65), "{output:?}");

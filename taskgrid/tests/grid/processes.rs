@@ -66,6 +66,19 @@ impl Grid {
         self.dir.path().join("tasks.db")
     }
 
+    /// Stops the dispatcher and damages a page in the middle of its database, whose bytes it returns.
+    pub(crate) fn stop_and_damage(&mut self) -> Vec<u8> {
+        for n in 0..50 {
+            self.submit("reverse", &format!("{n} {}", "x".repeat(300)));
+        }
+        self.dispatcher.process.terminate();
+        let mut bytes = std::fs::read(self.database()).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle..middle + 4_096].fill(0xa5);
+        std::fs::write(self.database(), &bytes).unwrap();
+        bytes
+    }
+
     pub(crate) fn kill_and_restart_dispatcher(&mut self) {
         self.dispatcher.process.kill();
         let addr = self.dispatcher.addr.to_string();

@@ -70,14 +70,7 @@ fn a_file_that_is_not_ours_is_refused_and_stays_as_it_was() {
 #[test]
 fn a_damaged_database_is_refused_with_the_way_out_and_stays_as_it_was() {
     let mut grid = Grid::without_workers();
-    for n in 0..50 {
-        grid.submit("reverse", &format!("{n} {}", "x".repeat(300)));
-    }
-    grid.dispatcher.process.terminate();
-    let mut bytes = std::fs::read(grid.database()).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 4_096].fill(0xa5);
-    std::fs::write(grid.database(), &bytes).unwrap();
+    let bytes = grid.stop_and_damage();
     let (code, said) = dispatcher_on(&grid.database());
     assert_eq!(code, Some(65), "{said}");
     assert!(said.contains("tasks.db") && said.contains(".recover"), "{said}");
