@@ -115,7 +115,8 @@ impl RetentionArgs {
         let retention = Retention { done: self.retain_done.span(), failed: self.retain_failed.span() };
         if retention.shortest().is_some_and(|shortest| shortest < KEY_RETENTION) {
             return Err(StartError::configuration(
-                "--retain-done and --retain-failed must be at least 24h, since a client may send a task with its key again                  for so long; write 24h or more, or 'forever'",
+                "--retain-done and --retain-failed must be at least 24h, since a client may send a task with its key again for \
+                 so long; write 24h or more, or 'forever'",
             ));
         }
         Ok(retention)
