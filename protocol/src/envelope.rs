@@ -79,6 +79,9 @@ fn entry<M: SerializeMap>(map: &mut M, name: &str, value: Option<&impl Serialize
 
 impl Serialize for RequestId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some(number) = self.as_number() {
+            return serializer.serialize_u64(number);
+        }
         let raw: &RawValue = serde_json::from_str(self.as_json()).map_err(serde::ser::Error::custom)?;
         raw.serialize(serializer)
     }

@@ -1,11 +1,11 @@
 //! Names on the wire, each checked once, where it comes in.
 
 use std::fmt;
-use std::sync::Arc;
 
 use rand_core::RngCore;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use smol_str::{SmolStr, ToSmolStr};
 
 use crate::limits::{INSTANCE_MAX, KEY_MAX, LEASE_MAX, REQUEST_ID_MAX, TASK_TYPE_MAX};
 
@@ -25,13 +25,14 @@ impl fmt::Display for TaskId {
 #[error("{0}")]
 pub struct InvalidName(&'static str);
 
-/// Defines a shared, checked string type.
+/// Defines a checked string type. Up to 23 bytes stand in the value itself: leases, numbers and the usual types
+/// of tasks are copied without being allocated.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $check:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
         #[serde(transparent)]
-        pub struct $name(Arc<str>);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// Checks `text` and makes a name of it.
@@ -139,21 +140,15 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 const RANDOM_LENGTH: usize = 16;
 
-/// Sixteen characters of base32 are 80 random bits: more than a stranger can guess (R11).
-fn random_name(rng: &mut impl RngCore) -> String {
-    let mut bytes = [0; RANDOM_LENGTH];
-    rng.fill_bytes(&mut bytes);
-    bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect()
+fn letter(byte: u8) -> char {
+    char::from(ALPHABET[usize::from(byte & 31)])
 }
 
-/// Digits of a name's digest in base32.
-fn digits(mut digest: u64, count: usize) -> String {
-    let mut text = String::with_capacity(count);
-    for _ in 0..count {
-        text.push(char::from(ALPHABET[usize::from(digest.to_le_bytes()[0] & 31)]));
-        digest >>= 5;
-    }
-    text
+/// Sixteen characters of base32 are 80 random bits: more than a stranger can guess (R11).
+fn random_letters<R: RngCore>(rng: &mut R) -> impl Iterator<Item = char> + use<R> {
+    let mut bytes = [0; RANDOM_LENGTH];
+    rng.fill_bytes(&mut bytes);
+    bytes.into_iter().map(letter)
 }
 
 /// Characters by which a lease says to which process it was issued.
@@ -166,15 +161,13 @@ impl Lease {
     /// whether the process that serves the address now is the one that it was issued to (R18). To everybody
     /// else it is opaque.
     pub fn generate(rng: &mut impl RngCore, process: Option<&Instance>) -> Self {
-        let mut text = random_name(rng);
-        text.extend(process.map(Instance::mark));
-        Self(text.into())
+        Self(random_letters(rng).chain(process.into_iter().flat_map(Instance::mark)).collect())
     }
 
     /// Whether it was issued to this process; `None`: it does not say.
     pub fn is_for(&self, process: &Instance) -> Option<bool> {
         let mark = self.0.get(RANDOM_LENGTH..).filter(|mark| mark.len() == MARK_LENGTH)?;
-        Some(mark == process.mark())
+        Some(mark.chars().eq(process.mark()))
     }
 }
 
@@ -185,29 +178,30 @@ impl Instance {
     }
 
     /// The FNV-1a digest of the name, as far as it fits.
-    fn mark(&self) -> String {
+    fn mark(&self) -> impl Iterator<Item = char> + use<> {
         let digest = self
             .0
             .bytes()
             .fold(0xcbf2_9ce4_8422_2325_u64, |digest, byte| (digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         // The lower half mixes least.
-        digits(digest >> 32, MARK_LENGTH)
+        let upper = digest >> 32;
+        (0..MARK_LENGTH).map(move |place| letter((upper >> (5 * place)).to_le_bytes()[0]))
     }
 
     /// A name for a process that has just started.
     pub fn generate(rng: &mut impl RngCore) -> Self {
-        Self(random_name(rng).into())
+        Self(random_letters(rng).collect())
     }
 }
 
 /// What correlates one reply with its request: a string or an integer, echoed in the very bytes it came in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RequestId(Arc<str>);
+pub struct RequestId(SmolStr);
 
 impl RequestId {
     /// The id that is the integer `number`.
     pub fn number(number: u64) -> Self {
-        Self(number.to_string().into())
+        Self(number.to_smolstr())
     }
 
     /// The integer, if the id is one that [`RequestId::number`] makes.
@@ -295,7 +289,7 @@ mod tests {
             assert_eq!(silent.is_for(&one), None);
         }
         let marks: std::collections::BTreeSet<String> =
-            (0..1_000).map(|_| Instance::generate(&mut rng).mark()).collect();
+            (0..1_000).map(|_| Instance::generate(&mut rng).mark().collect()).collect();
         assert_eq!(marks.len(), 1_000);
     }
 }

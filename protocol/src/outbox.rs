@@ -70,7 +70,7 @@ struct Entry {
     resent: bool,
 }
 
-impl<K> Default for Outbox<K> {
+impl<K: Ord> Default for Outbox<K> {
     fn default() -> Self {
         Self { entries: BTreeMap::new(), timers: Timers::default(), round_trip: RoundTrip::default() }
     }

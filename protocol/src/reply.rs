@@ -65,35 +65,60 @@ impl ReplyTo {
     /// Panics when `data` does not serialise to a JSON object, which is a mistake in the program.
     pub fn answer(&self, data: &impl Serialize) -> Option<Transmit> {
         let longest = self.longest.unwrap_or(usize::MAX);
-        let doubled = self.id.is_none().then(|| self.encode(data, true));
-        let text = doubled.filter(|text| text.len() <= longest.min(DOUBLED_REPLY_MAX));
-        let text = text.unwrap_or_else(|| self.encode(data, false));
-        let text = if text.len() <= longest { text } else { self.ask_for_padding(text.len(), longest)? };
-        Some(Transmit { to: self.addr, bytes: text.into_bytes(), pack: self.packed })
+        let bytes = match &self.id {
+            Some(id) => under_data(id, data),
+            None => plain(data, longest.min(DOUBLED_REPLY_MAX)),
+        };
+        let bytes = if bytes.len() <= longest { bytes } else { self.ask_for_padding(bytes.len(), longest)? };
+        Some(Transmit { to: self.addr, bytes, pack: self.packed })
     }
 
-    fn ask_for_padding(&self, length: usize, longest: usize) -> Option<String> {
+    fn ask_for_padding(&self, length: usize, longest: usize) -> Option<Vec<u8>> {
         let need_bytes = length.div_ceil(AMPLIFICATION_MAX);
         let sentence =
             format!("the answer is long; ask again with spaces or a field 'pad', in {need_bytes} bytes or more");
         [sentence.as_str(), "pad"].into_iter().find_map(|sentence| {
             let error = ErrorReply::new(ErrorCode::PadRequest, sentence);
-            let text = self.encode(&ErrorReply { need_bytes: Some(need_bytes), ..error }, false);
-            (text.len() <= longest).then_some(text)
+            let error = ErrorReply { need_bytes: Some(need_bytes), ..error };
+            let bytes = match &self.id {
+                Some(id) => under_data(id, &error),
+                None => plain(&error, 0),
+            };
+            (bytes.len() <= longest).then_some(bytes)
         })
     }
+}
 
-    fn encode(&self, data: &impl Serialize, doubled: bool) -> String {
-        let data = serde_json::to_string(data).expect("our own replies have a JSON form");
-        let fields =
-            data.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).expect("the data of a reply is an object");
-        match &self.id {
-            Some(id) => format!(r#"{{"type":"RESPONSE","id":{},"data":{data}}}"#, id.as_json()),
-            None if fields.is_empty() => String::from(r#"{"type":"RESPONSE","data":{}}"#),
-            None if doubled => format!(r#"{{"type":"RESPONSE",{fields},"data":{data}}}"#),
-            None => format!(r#"{{"type":"RESPONSE",{fields}}}"#),
-        }
-    }
+/// The room that nearly every answer has enough of.
+const USUAL_LENGTH: usize = 192;
+
+/// An answer to who has sent an `id`.
+fn under_data(id: &RequestId, data: &impl Serialize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(USUAL_LENGTH);
+    bytes.extend_from_slice(br#"{"type":"RESPONSE","id":"#);
+    bytes.extend_from_slice(id.as_json().as_bytes());
+    bytes.extend_from_slice(br#","data":"#);
+    write(&mut bytes, data);
+    bytes.push(b'}');
+    bytes
+}
+
+/// An answer to a plain client, which has its fields once if twice would be longer than `doubled_max`.
+fn plain(data: &impl Serialize, doubled_max: usize) -> Vec<u8> {
+    const START: &[u8] = br#"{"type":"RESPONSE""#;
+    let mut object = Vec::with_capacity(USUAL_LENGTH);
+    write(&mut object, data);
+    let fields = object.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+    let fields = fields.expect("the data of a reply is an object");
+    let once = if fields.is_empty() { vec![START] } else { vec![START, b",", fields] };
+    let twice = [&once[..], &[br#","data":"#, &object]].concat();
+    let fits = twice.iter().map(|part| part.len()).sum::<usize>() < doubled_max;
+    let parts = if fits || fields.is_empty() { twice } else { once };
+    [parts.concat(), b"}".to_vec()].concat()
+}
+
+fn write(bytes: &mut Vec<u8>, data: &impl Serialize) {
+    serde_json::to_writer(bytes, data).expect("our own replies have a JSON form");
 }
 
 /// Makes a request at least `length` bytes long: spaces before its last brace change nothing, alone or in an

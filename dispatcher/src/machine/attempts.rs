@@ -100,7 +100,8 @@ impl Attempt {
 /// The current attempts of all running tasks.
 #[derive(Debug, Default)]
 pub(super) struct Attempts {
-    by_task: BTreeMap<TaskId, Attempt>,
+    /// Boxed, since a map moves its entries about as others come and go.
+    by_task: BTreeMap<TaskId, Box<Attempt>>,
     by_worker: BTreeMap<(WorkerKey, TaskId), ()>,
 }
 
@@ -110,11 +111,11 @@ impl Attempts {
     }
 
     pub(super) fn get(&self, task: TaskId) -> Option<&Attempt> {
-        self.by_task.get(&task)
+        self.by_task.get(&task).map(|attempt| &**attempt)
     }
 
     pub(super) fn get_mut(&mut self, task: TaskId) -> Option<&mut Attempt> {
-        self.by_task.get_mut(&task)
+        self.by_task.get_mut(&task).map(|attempt| &mut **attempt)
     }
 
     /// The attempts at one worker.
@@ -126,7 +127,7 @@ impl Attempts {
 
     fn insert(&mut self, task: TaskId, attempt: Attempt) {
         self.by_worker.insert((attempt.worker, task), ());
-        let before = self.by_task.insert(task, attempt);
+        let before = self.by_task.insert(task, Box::new(attempt));
         assert!(before.is_none(), "task {task} was handed over while it was running");
     }
 
@@ -139,7 +140,7 @@ impl Attempts {
         }
     }
 
-    pub(super) fn remove(&mut self, task: TaskId) -> Option<Attempt> {
+    pub(super) fn remove(&mut self, task: TaskId) -> Option<Box<Attempt>> {
         let attempt = self.by_task.remove(&task)?;
         self.by_worker.remove(&(attempt.worker, task));
         Some(attempt)
@@ -274,8 +275,8 @@ impl Machine {
         let Some(attempt) = self.attempts.get(task) else { return };
         let unanswered = matches!(attempt.stage, Stage::Unsent | Stage::Sent(_)) && attempt.lease.is_some()
             || attempt.stage == Stage::Unsent;
-        let is_name = attempt.address.parse::<std::net::SocketAddr>().is_err();
-        let resolve_at = (unanswered && is_name).then_some(now + LOOK_AGAIN_AFTER);
+        let is_name = || attempt.address.parse::<std::net::SocketAddr>().is_err();
+        let resolve_at = (unanswered && is_name()).then_some(now + LOOK_AGAIN_AFTER);
         let ask_at = attempt.silent_at().filter(|_| !self.outbox.contains(&Sending::Revoke(task)));
         let ask_at = ask_at.map(|at| at.max(now + LOOK_AGAIN_AFTER));
         let next = [Some(attempt.lease_until), attempt.timeout_at(), attempt.slot_until(), resolve_at, ask_at];

@@ -96,7 +96,7 @@ impl Machine {
     }
 
     /// The attempt is no longer current, by a commit: it is forgotten, and its slot is free.
-    pub(super) fn forget_attempt(&mut self, now: Timestamp, task: TaskId) -> Option<Attempt> {
+    pub(super) fn forget_attempt(&mut self, now: Timestamp, task: TaskId) -> Option<Box<Attempt>> {
         self.release_slot(now, task);
         let attempt = self.attempts.remove(task)?;
         self.outbox.forget(&Sending::Task(task));
@@ -131,6 +131,10 @@ impl Machine {
         address: &str,
         leases: impl Iterator<Item = Lease>,
     ) {
+        let mut leases = leases.peekable();
+        if leases.peek().is_none() {
+            return;
+        }
         let Some(addr) = self.resolver.resolve(now, address).any() else { return };
         for lease in leases {
             let beside = Beside { lease: Some(lease.clone()), ..Beside::default() };

@@ -115,8 +115,13 @@ macro_rules! bodies {
     };
 }
 
+/// The room that a message with a short payload has enough of.
+const USUAL_LENGTH: usize = 384;
+
 fn encode<T: Serialize>(kind: &'static str, beside: &Beside, data: &T) -> Vec<u8> {
-    serde_json::to_vec(&Outgoing { kind, beside, data }).expect("our own messages have a JSON form")
+    let mut bytes = Vec::with_capacity(USUAL_LENGTH);
+    serde_json::to_writer(&mut bytes, &Outgoing { kind, beside, data }).expect("our own messages have a JSON form");
+    bytes
 }
 
 bodies! {

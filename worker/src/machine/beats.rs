@@ -1,15 +1,15 @@
 //! TASK_HEARTBEAT: one for all attempts, in pieces that fit into a datagram (R16).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use taskgrid_protocol::body::{HeartbeatReply, LeaseBeat, Progress, TaskHeartbeat};
 use taskgrid_protocol::limits::{HEARTBEAT_LEASES_MAX, PACK_REMOTE_MAX};
 use taskgrid_protocol::outbox::Patience;
-use taskgrid_protocol::{Beside, Body, Json, Message, RequestId, Timestamp};
+use taskgrid_protocol::{Beside, Body, Json, Lease, Message, RequestId, TaskId, Timestamp};
 
 use super::limits::{HEARTBEAT_RESEND, NOTED_MAX};
-use super::memory::{Name, Stage};
+use super::memory::{Attempt, Name, Route, Stage};
 use super::{Alarm, Asked, Machine};
 
 impl Machine {
@@ -66,13 +66,14 @@ impl Machine {
         self.outbox.answered(now, &id);
         self.asked.remove(&id);
         let Ok(reply) = data.read::<HeartbeatReply>() else { return };
-        for lease in reply.cancel {
-            let name = Name::Lease(lease);
-            let Some(attempt) = self.memory.get(&name) else { continue };
-            if matches!(attempt.stage, Stage::Running(_)) {
-                let (task, route) = (attempt.task.0, attempt.route);
-                self.abandon(now, name, task, route);
-            }
+        let stopped: BTreeSet<Lease> = reply.cancel.into_iter().collect();
+        let is_stopped = |name: &Name| name.lease().is_some_and(|lease| stopped.contains(lease));
+        let running = |attempt: &Attempt| matches!(attempt.stage, Stage::Running(_));
+        let here = self.memory.live().filter(|(name, attempt)| is_stopped(name) && running(attempt));
+        let here: Vec<(Name, TaskId, Route)> =
+            here.map(|(name, attempt)| (name.clone(), attempt.task.0, attempt.route)).collect();
+        for (name, task, route) in here {
+            self.abandon(now, name, task, route);
         }
     }
 }

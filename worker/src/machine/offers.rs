@@ -18,7 +18,7 @@ impl Machine {
         let route = Route { dispatcher: from, packed: message.packed };
         let Body::Task(task) = message.body else { return };
         let beside = message.beside;
-        let name = beside.lease.map_or(Name::Plain(from, task.id), Name::Lease);
+        let name = beside.lease.map_or(Name::Plain(task.id, from), |lease| Name::Lease(task.id, lease));
         if self.memory.get(&name).is_some() {
             return self.handle_repeated(now, &name, route);
         }
@@ -100,7 +100,7 @@ impl Machine {
             let error = "TASK_CANCEL needs the 'lease' of the attempt beside 'data'";
             return self.reply_error(to, ErrorCode::BadRequest, error);
         };
-        let name = Name::Lease(lease);
+        let name = Name::Lease(cancel.task_id, lease);
         let route = Route { dispatcher: to.addr, packed: to.packed };
         let stage = self.memory.get(&name).map(|attempt| &attempt.stage);
         match stage {

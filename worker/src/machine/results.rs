@@ -36,7 +36,7 @@ impl Machine {
         let (task_id, route) = (attempt.task.0, attempt.route);
         let (transmit, returned) = self.encode_result(name, id, route, returned(task_id, outcome));
         let patience = match name {
-            Name::Lease(_) => {
+            Name::Lease(..) => {
                 Patience { deadline: Some(now + RESULT_KEPT_FOR), ..Patience::forever(RESULT_RESEND_MAX) }
             }
             Name::Plain(..) => Patience::until(now + ANSWER_DEADLINE),
