@@ -14,6 +14,9 @@ pub struct Packer {
     ready: Vec<(SocketAddr, Vec<u8>)>,
 }
 
+/// What an array has room for at first. Most hold more than one message, or they would not be packed.
+const ROOM: usize = 4_096;
+
 #[derive(Debug)]
 struct Open {
     /// The messages, separated by commas, behind room for an opening bracket.
@@ -23,7 +26,7 @@ struct Open {
 
 impl Open {
     fn with(first: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(first.len() + 2);
+        let mut bytes = Vec::with_capacity(ROOM.max(first.len() + 2));
         bytes.push(b'[');
         bytes.extend_from_slice(first);
         Self { bytes, count: 1 }

@@ -1,7 +1,7 @@
 //! Answers, in the two forms that clients expect, and not too long for strangers.
 
 use std::cmp::Ordering;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::Serialize;
 
@@ -48,6 +48,11 @@ impl ReplyTo {
     pub fn new(addr: SocketAddr, id: Option<RequestId>, packed: bool, length: usize) -> Self {
         let longest = (!is_near(addr.ip())).then_some(length * AMPLIFICATION_MAX);
         Self { addr, id, packed, longest }
+    }
+
+    /// The one that stands before all others in their order, for looking through a range of them.
+    pub fn least() -> Self {
+        Self { addr: (Ipv4Addr::UNSPECIFIED, 0).into(), id: None, packed: false, longest: None }
     }
 
     /// Whether the source may be forged, so that answers had better be short (R37).

@@ -12,6 +12,7 @@ use taskgrid_protocol::packer::Packer;
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
+use crate::sending::send_all;
 use crate::{Clock, Pulse};
 
 /// Datagrams taken in one round, before replies leave and effects begin. Without a bound a flood of
@@ -112,11 +113,7 @@ impl Wire {
         while let Some(transmit) = node.poll_transmit() {
             self.packer.push(transmit);
         }
-        for (to, bytes) in self.packer.drain() {
-            // A datagram that cannot be sent is a lost one; whoever needs the answer sends it again.
-            if let Err(error) = self.socket.send_to(&bytes, to).await {
-                tracing::debug!(%error, %to, "send");
-            }
-        }
+        let datagrams: Vec<_> = self.packer.drain().collect();
+        send_all(&self.socket, &datagrams).await;
     }
 }

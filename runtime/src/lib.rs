@@ -5,6 +5,7 @@ mod clock;
 mod driver;
 mod log;
 mod names;
+mod sending;
 mod shutdown;
 mod socket;
 mod start;

@@ -8,7 +8,7 @@ use taskgrid_protocol::outbox::Patience;
 use taskgrid_protocol::{Body, TaskId, Timestamp};
 
 use super::call::{Call, Rejected, Request, Silence};
-use super::limits::{LIFE_SIGN_CEILING, SLICES_PER_PATIENCE, WAIT_AGAIN_AFTER};
+use super::limits::{LIFE_SIGN_CEILING, SLICES_PER_PATIENCE};
 
 #[derive(Debug)]
 pub(super) struct Conversation {
@@ -39,6 +39,12 @@ pub(super) enum Stage {
     Asked {
         /// What it takes up in the window.
         cost: usize,
+    },
+    /// The dispatcher knows that we wait for the end of a task, by the very message that brought it the task; its alarm
+    /// is the time to say so again. Most tasks end before, so that the words are never put together.
+    Trusting {
+        /// The end of the slice.
+        until: Timestamp,
     },
     /// The dispatcher knows that we wait for the end of a task; in the outbox `waits`.
     Waiting,
@@ -92,8 +98,9 @@ impl Conversation {
         Body::GetResult(GetResult { task_id: task, wait_s: Some(Span(self.slice(now))) })
     }
 
-    pub(super) fn wait_patience(&self, now: Timestamp) -> Patience {
-        Patience { first: Some(WAIT_AGAIN_AFTER), ceiling: WAIT_AGAIN_AFTER, deadline: Some(now + self.slice(now)) }
+    /// The end of a slice that begins now.
+    pub(super) fn slice_ends(&self, now: Timestamp) -> Timestamp {
+        now + self.slice(now)
     }
 
     fn slice(&self, now: Timestamp) -> Duration {
@@ -116,7 +123,7 @@ impl Conversation {
     /// Whether "not ready" means to wait on. A submission that hears it has missed the number of its task, so
     /// it goes on asking for that.
     pub(super) fn may_wait(&self) -> bool {
-        let is_out = matches!(self.stage, Stage::Asked { .. } | Stage::Waiting);
+        let is_out = matches!(self.stage, Stage::Asked { .. } | Stage::Trusting { .. } | Stage::Waiting);
         is_out && matches!(self.request, Request::Watch { .. })
     }
 

@@ -104,6 +104,11 @@ impl Machine {
                 outbox.redirect(now, &key, moved_to);
             }
         }
+        // Who is there now may not know of them.
+        let is_trusting = |conversation: &Conversation| matches!(conversation.stage, Stage::Trusting { .. });
+        for (id, _) in self.calls.iter().filter(|(_, conversation)| is_trusting(conversation)) {
+            self.alarms.set(*id, now);
+        }
         self.send_queued(now);
     }
 
@@ -138,7 +143,7 @@ impl Machine {
                     (false, true, false, false)
                 }
                 Stage::Waiting => (false, false, true, false),
-                Stage::Paused => (false, false, false, true),
+                Stage::Trusting { .. } | Stage::Paused => (false, false, false, true),
             };
             assert_eq!(held, expected, "{id:?} is {:?}", conversation.stage);
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use taskgrid_protocol::body::{OrderReply, PostReply, ResultReply, Status};
 use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::{Body, ErrorCode, Json};
@@ -29,9 +29,12 @@ pub(super) enum Said {
     Garbled,
 }
 
-/// The fields that tell a refusal.
+/// The fields that tell a refusal, and the one that tells the end of a task.
 #[derive(Deserialize)]
 struct Refusal {
+    /// `null` is a result like any other.
+    #[serde(default, deserialize_with = "present")]
+    result: Option<Json>,
     error: Option<String>,
     code: Option<ErrorCode>,
     retry_after_ms: Option<u64>,
@@ -41,7 +44,7 @@ struct Refusal {
 
 impl Said {
     pub(super) fn read(data: Json, request: &Request) -> Self {
-        let Ok(refusal) = data.read::<Refusal>() else { return Self::Garbled };
+        let Ok(mut refusal) = data.read::<Refusal>() else { return Self::Garbled };
         let refused = refusal.error.is_some() || refusal.code.is_some();
         match request {
             _ if refused => Self::read_refusal(refusal, &data, request),
@@ -49,14 +52,10 @@ impl Said {
             Request::Submit { wait: false, .. } => {
                 data.read().map_or(Self::Garbled, |reply| Self::Answer(Answer::Stored(reply)))
             }
-            Request::Submit { wait: true, .. } | Request::Watch { .. } => Self::read_progress(&data),
-        }
-    }
-
-    fn read_progress(data: &Json) -> Self {
-        match data.read::<ResultReply>() {
-            Ok(ResultReply { result: Some(result), .. }) => Self::Ended(End::Done(result)),
-            _ => data.read().map_or(Self::Garbled, Self::Stored),
+            Request::Submit { wait: true, .. } | Request::Watch { .. } => match refusal.result.take() {
+                Some(result) => Self::Ended(End::Done(result)),
+                None => data.read().map_or(Self::Garbled, Self::Stored),
+            },
         }
     }
 
@@ -77,6 +76,10 @@ impl Said {
         let pause = pause(code, refusal.retry_after_ms);
         Self::Refused(Rejected { code, message, status: refusal.status }, pause)
     }
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+    Json::deserialize(deserializer).map(Some)
 }
 
 /// How long to wait before asking again, if that makes sense: when the server says so, or the code does.

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use taskgrid_protocol::body::PostReply;
-use taskgrid_protocol::outbox::jittered;
+use taskgrid_protocol::outbox::{Patience, jittered};
 use taskgrid_protocol::reply::pad;
 use taskgrid_protocol::{Message, Timestamp};
 
 use super::Machine;
 use super::call::{Answer, CallId, Effect, Outcome, Progress, Rejected, Request, Silence};
 use super::conversation::Stage;
-use super::limits::{DATAGRAM_COST, PAD_MAX, PAUSE_DEFAULT, WINDOW_MAX};
+use super::limits::{DATAGRAM_COST, PAD_MAX, PAUSE_DEFAULT, WAIT_AGAIN_AFTER, WINDOW_MAX};
 use super::reply::{Said, obeyed_before};
 
 impl Machine {
@@ -56,7 +56,8 @@ impl Machine {
                 if conversation.is_content(now) {
                     self.end(now, id, Outcome::Ok(Answer::Progress(Progress::NotReady(standing))));
                 } else if conversation.may_wait() {
-                    self.wait(now, id, true);
+                    let until = conversation.slice_ends(now);
+                    self.wait(now, id, until);
                 }
             }
             Said::Refused(refused, pause) if is_current => self.handle_refused(now, id, refused, pause),
@@ -80,14 +81,23 @@ impl Machine {
         if is_waiter {
             // The dispatcher counts the POST_TASK itself as a waiter, and what is sent again under the same
             // id as the same one.
-            self.wait(now, id, false);
+            self.trust(now, id);
         } else {
             self.pause(now, id, PAUSE_DEFAULT);
         }
     }
 
-    /// Waits for the end of the task, for a slice.
-    fn wait(&mut self, now: Timestamp, id: CallId, announce: bool) {
+    /// The dispatcher waits with us, for a slice, as it was asked to with the task.
+    fn trust(&mut self, now: Timestamp, id: CallId) {
+        self.answered(now, id);
+        let conversation = self.calls.get_mut(&id).expect("looked up by the caller");
+        let until = conversation.slice_ends(now);
+        conversation.stage = Stage::Trusting { until };
+        self.alarms.set(id, until.min(now + WAIT_AGAIN_AFTER));
+    }
+
+    /// Asks the dispatcher to wait for the end of the task with us, until the slice ends, and says so again and again.
+    fn wait(&mut self, now: Timestamp, id: CallId, until: Timestamp) {
         self.answered(now, id);
         let Some(to) = self.path.addr(now) else { return self.enqueue(id) };
         let conversation = self.calls.get_mut(&id).expect("looked up by the caller");
@@ -96,14 +106,12 @@ impl Machine {
         };
         conversation.stage = Stage::Waiting;
         let (body, round) = (conversation.wait_request(now, task), conversation.round);
-        let (patience, pack) = (conversation.wait_patience(now), conversation.pack);
-        let length = conversation.pad;
+        let (pack, length) = (conversation.pack, conversation.pad);
         let mut request = Message::request(self.wire_id(id, round), body).transmit(to, pack);
         pad(&mut request, length);
+        let patience = Patience { deadline: Some(until), ..Patience::every(WAIT_AGAIN_AFTER) };
         let copy = self.waits.put(now, id, request, patience);
-        if announce {
-            self.transmits.push_back(copy);
-        }
+        self.transmits.push_back(copy);
     }
 
     fn handle_refused(&mut self, now: Timestamp, id: CallId, refused: Rejected, pause: Option<Duration>) {
@@ -177,6 +185,9 @@ impl Machine {
                 self.calls.remove(&id);
                 self.effects.push_back(Effect::Ended(id, Outcome::Unknown(Silence::NoAddress)));
             }
+            Stage::Trusting { until } if now < until => self.wait(now, id, until),
+            // The slice is over: is the dispatcher still there?
+            Stage::Trusting { .. } => self.enqueue(id),
             Stage::Asked { .. } | Stage::Waiting => unreachable!("the outboxes have their own timers"),
         }
     }

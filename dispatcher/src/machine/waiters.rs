@@ -1,6 +1,6 @@
 //! Requests that wait for the end of a task (R10a).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use taskgrid_protocol::body::{Progress, ResultReply, Span, Status};
@@ -14,53 +14,49 @@ use crate::store::Ended;
 /// Who waits for what. The same request sent again is the same waiter.
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
-    by_task: BTreeMap<TaskId, BTreeSet<ReplyTo>>,
+    waiting: BTreeSet<(TaskId, ReplyTo)>,
     deadlines: Timers<(TaskId, ReplyTo)>,
-    count: usize,
 }
 
 impl Waiters {
     /// `false`: too many wait already.
     pub(super) fn add(&mut self, now: Timestamp, task: TaskId, waiter: ReplyTo, wait: Duration) -> bool {
-        let known = self.by_task.get(&task).is_some_and(|waiters| waiters.contains(&waiter));
-        if !known {
-            if self.count >= WAITERS_MAX {
-                return false;
-            }
-            self.count += 1;
+        let entry = (task, waiter);
+        if self.waiting.len() >= WAITERS_MAX && !self.waiting.contains(&entry) {
+            return false;
         }
         // The last copy of the request says how long the answer may be.
-        self.by_task.entry(task).or_default().replace(waiter.clone());
-        self.deadlines.set((task, waiter), now + wait.min(WAIT_MAX));
+        self.waiting.replace(entry.clone());
+        self.deadlines.set(entry, now + wait.min(WAIT_MAX));
         true
     }
 
     /// All who wait for `task`; they wait no longer.
-    pub(super) fn take(&mut self, task: TaskId) -> BTreeSet<ReplyTo> {
-        let waiters = self.by_task.remove(&task).unwrap_or_default();
+    pub(super) fn take(&mut self, task: TaskId) -> Vec<ReplyTo> {
+        let waiters = self.of(task);
         for waiter in &waiters {
-            self.deadlines.cancel(&(task, waiter.clone()));
+            self.remove(task, waiter);
         }
-        self.count -= waiters.len();
         waiters
     }
 
     /// All who wait for `task`.
     pub(super) fn of(&self, task: TaskId) -> Vec<ReplyTo> {
-        self.by_task.get(&task).into_iter().flatten().cloned().collect()
+        let from = (task, ReplyTo::least());
+        self.waiting.range(from..).take_while(|(other, _)| *other == task).map(|(_, waiter)| waiter.clone()).collect()
     }
 
     /// One who waits for `task` waits no longer. Says whether it did.
     pub(super) fn remove(&mut self, task: TaskId, waiter: &ReplyTo) -> bool {
-        self.deadlines.cancel(&(task, waiter.clone()));
-        self.drop_from_task(task, waiter)
+        let entry = (task, waiter.clone());
+        self.deadlines.cancel(&entry);
+        self.waiting.remove(&entry)
     }
 
     /// The next one whose time is up; it waits no longer.
     pub(super) fn pop_due(&mut self, now: Timestamp) -> Option<(TaskId, ReplyTo)> {
-        let (task, waiter) = self.deadlines.pop_due(now)?;
-        self.drop_from_task(task, &waiter);
-        Some((task, waiter))
+        let entry = self.deadlines.pop_due(now)?;
+        self.waiting.take(&entry)
     }
 
     pub(super) fn next(&self) -> Option<Timestamp> {
@@ -68,17 +64,7 @@ impl Waiters {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.count
-    }
-
-    fn drop_from_task(&mut self, task: TaskId, waiter: &ReplyTo) -> bool {
-        let Some(waiters) = self.by_task.get_mut(&task) else { return false };
-        let removed = waiters.remove(waiter);
-        if waiters.is_empty() {
-            self.by_task.remove(&task);
-        }
-        self.count -= usize::from(removed);
-        removed
+        self.waiting.len()
     }
 }
 

@@ -24,6 +24,10 @@ impl Former {
     }
 
     pub(super) fn until(&self, address: &Arc<str>, process: &Instance) -> Option<Timestamp> {
+        // As a rule there are none, and then the key is not worth making.
+        if self.until.is_empty() {
+            return None;
+        }
         self.until.get(&(address.clone(), process.clone())).copied()
     }
 
