@@ -9,8 +9,9 @@ use tokio::time::timeout;
 
 use crate::ledger::Ledger;
 
-/// A result that has not come so long after the last submission is counted as lost.
-const GRACE: Duration = Duration::from_secs(10);
+/// A result that has not come so long after the last submission is counted as lost. A thousand tasks take many seconds where
+/// each needs several syncs and the disk is in a slow phase.
+const GRACE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Window {
     ledger: RefCell<Ledger>,
