@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """TaskGrid+ beside other queues, in turns, on this machine.
 
-    python3 bench/compare                        all of it, about a quarter of an hour
+    python3 bench/compare                        all of it, about 20 minutes
     python3 bench/compare --seconds 1 --rounds 1 whether it works
     python3 bench/compare --only taskgrid,nats --groups alone
 

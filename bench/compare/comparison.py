@@ -144,4 +144,4 @@ def summarize(figures, spent, disk):
 
 
 def say(row, text):
-    print(f"{row.system.name + ', ' + row.system.setting:<50.50} {row.load.label:<34.34} {text}", flush=True)
+    print(f"{row.system.name + ', ' + row.system.setting:<48.48} {row.load.label:<36.36} {text}", flush=True)

@@ -13,7 +13,7 @@ LOADS = (
     ALONE,
     single(64, connections=1),
     single(1024, connections=1),
-    Load("batch", 1000, batch=200, connections=1, label="1,000 in flight, 200 messages published at a time"),
+    Load("batch", 1000, batch=200, connections=1, label="1,000 in flight, 200 at a time"),
 )
 
 

@@ -33,8 +33,8 @@ synchronous_commit = {synchronous_commit}
 class Synchronous(System):
     """Three commits for each batch: stored, claimed, done. Each is synced, and they share syncs as they come together."""
 
-    name = "PostgreSQL"
-    setting = "SKIP LOCKED, synchronous_commit on"
+    name = "PostgreSQL, SKIP LOCKED"
+    setting = "synchronous_commit on"
     durable = True
     acknowledged = "the commit of the row is in the write-ahead log, synced"
     seen = "the commit of the result is in the write-ahead log, synced"
@@ -78,7 +78,7 @@ class Synchronous(System):
 class Asynchronous(Synchronous):
     """Commits are acknowledged before they are synced."""
 
-    setting = "SKIP LOCKED, synchronous_commit off"
+    setting = "synchronous_commit off"
     durable = False
     acknowledged = "the commit of the row is in memory, synced within 0.6 s"
     seen = "the commit of the result is in memory, synced within 0.6 s"
