@@ -33,6 +33,12 @@ impl Ledger {
         }
     }
 
+    /// From now on time counts.
+    pub(crate) fn start(&mut self) {
+        self.started = Instant::now();
+        self.last_result = self.started;
+    }
+
     pub(crate) fn begin(&mut self) -> String {
         self.open.push(Some(Instant::now()));
         payload(self.run, self.open.len() - 1)

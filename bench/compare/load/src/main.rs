@@ -84,7 +84,7 @@ fn run<P: Peer>(peer: P, load: &Load) -> Result<serde_json::Value, Failure> {
     let (ready, is_ready) = mpsc::channel();
     let worker = peer.clone();
     thread::spawn(move || {
-        // Ends with the process. What goes wrong is told on the channel, or at once when the client waits already.
+        // Ends with the process, or ends it when something goes wrong.
         let failure = block_on(async move {
             let mut tasks = Tasks::new();
             if let Err(failure) = worker.work(&mut tasks).await {
@@ -104,6 +104,7 @@ async fn submit<P: Peer>(peer: P, load: &Load) -> Result<serde_json::Value, Fail
     let window = Rc::new(Window::new(load.in_flight, Duration::from_secs_f64(load.seconds)));
     let mut tasks = Tasks::new();
     peer.submit(&window, &mut tasks).await?;
+    window.open();
     tokio::select! {
         () = window.drained() => {}
         failure = first_failure(&mut tasks) => return Err(failure),

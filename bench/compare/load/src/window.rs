@@ -1,6 +1,6 @@
 //! How many tasks are under way, and until when new ones begin.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
@@ -18,26 +18,35 @@ pub(crate) struct Window {
     /// One permit for each task that may yet begin.
     room: Semaphore,
     in_flight: u32,
-    end: Instant,
+    duration: Duration,
+    end: Cell<Instant>,
 }
 
 impl Window {
+    /// Nothing begins before `open`, so that both sides connect outside of the time that counts.
     pub(crate) fn new(in_flight: u32, duration: Duration) -> Self {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         // The lower half differs from one run to the next, and that is all it is for.
         let run = since_epoch.as_micros() as u32;
         Self {
             ledger: RefCell::new(Ledger::new(run)),
-            room: Semaphore::new(in_flight as usize),
+            room: Semaphore::new(0),
             in_flight,
-            end: Instant::now() + duration,
+            duration,
+            end: Cell::new(Instant::now()),
         }
+    }
+
+    pub(crate) fn open(&self) {
+        self.ledger.borrow_mut().start();
+        self.end.set(Instant::now() + self.duration);
+        self.room.add_permits(self.in_flight as usize);
     }
 
     /// The payloads of the next `batch` tasks, as soon as there is room for them; none when time is up.
     pub(crate) async fn next(&self, batch: u32) -> Option<Vec<String>> {
         let permits = self.room.acquire_many(batch).await.expect("never closed");
-        if Instant::now() >= self.end {
+        if Instant::now() >= self.end.get() {
             return None;
         }
         permits.forget();
@@ -54,7 +63,7 @@ impl Window {
 
     /// When time is up and all results are there, or will not come any more.
     pub(crate) async fn drained(&self) {
-        tokio::time::sleep_until(self.end.into()).await;
+        tokio::time::sleep_until(self.end.get().into()).await;
         let _ = timeout(GRACE, self.room.acquire_many(self.in_flight)).await;
     }
 
