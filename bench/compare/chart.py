@@ -4,10 +4,10 @@ import html
 
 from report import GROUPS, KINDS, spread
 
-WIDTH = 960
+WIDTH = 980
 # Where bars begin, and where the longest ends.
-LEFT = 440
-RIGHT = 830
+LEFT = 470
+RIGHT = 860
 ROW = 22
 BAR = 12
 

@@ -15,7 +15,7 @@ LOADS = (
     ALONE,
     single(64, CONNECTIONS),
     single(1024, CONNECTIONS),
-    Load("batch", 1000, batch=100, connections=4, label="1,000 in flight, 100 tasks a commit"),
+    Load("batch", 1000, batch=100, connections=4, label="1,000 in flight, 100 a commit"),
 )
 
 SETTINGS = """
