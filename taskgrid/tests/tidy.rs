@@ -19,6 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sim", &["protocol", "dispatcher", "nameservice", "worker", "client"]),
     ("fuzz", &["protocol", "dispatcher", "nameservice", "worker", "client"]),
     ("fuzz/targets", &["fuzz"]),
+    ("bench/compare/load", &[]),
 ];
 
 /// What a machine is told or asks for as an effect, and never does itself.
