@@ -6,11 +6,11 @@ use taskgrid_protocol::{ErrorCode, Lease, ReplyTo, TaskId, Timestamp};
 
 use super::batch::Posted;
 use super::roster::WorkerKey;
-use super::waiters::empty_reply;
+use super::waiters::{done_reply, empty_reply, result_reply};
 use super::{Alarm, Machine};
 use crate::store::{
-    Batch, Cancelled, Claimed, Ended, Finish, Finished, Insert, Inserted, Outcome, Outcomes, Proof, Release, Released,
-    Retried, Running,
+    Batch, Cancelled, Claimed, End, Finish, Finished, Insert, Inserted, Outcome, Outcomes, Release, Released, Retried,
+    Running,
 };
 
 impl Machine {
@@ -22,7 +22,7 @@ impl Machine {
         assert_eq!(batch.inserts.len(), outcomes.inserts.len(), "one outcome an insert");
         assert_eq!(batch.finishes.len(), outcomes.finishes.len(), "one outcome a finish");
         for ((finish, reply_to), outcome) in batch.finishes.into_iter().zip(&hung.finishes).zip(outcomes.finishes) {
-            self.handle_finished(now, &finish, reply_to, outcome);
+            self.handle_finished(now, finish, reply_to, outcome);
         }
         for (release, outcome) in batch.releases.iter().zip(outcomes.releases) {
             self.handle_released(now, release, &outcome);
@@ -55,17 +55,18 @@ impl Machine {
         }
     }
 
-    fn handle_finished(&mut self, now: Timestamp, finish: &Finish, reply_to: &ReplyTo, outcome: Finished) {
+    fn handle_finished(&mut self, now: Timestamp, finish: Finish, reply_to: &ReplyTo, outcome: Finished) {
         let task = finish.task;
         let stored = |duplicate| Stored { message: "Result stored".to_owned(), duplicate };
         match outcome {
+            Finished::Done => {
+                self.reply(reply_to, &stored(false));
+                let End::Success(result) = finish.end else { unreachable!("only a success brings a result") };
+                self.end_task(now, task, &done_reply(result), finish.proof.lease());
+            }
             Finished::Ended(ended) => {
                 self.reply(reply_to, &stored(false));
-                let winner = match &finish.proof {
-                    Proof::Lease(lease) => Some(lease),
-                    Proof::Sender(_) => None,
-                };
-                self.end_task(now, task, &ended, winner);
+                self.end_task(now, task, &result_reply(&ended), finish.proof.lease());
             }
             Finished::Requeued(due) => {
                 self.reply(reply_to, &stored(false));
@@ -73,12 +74,12 @@ impl Machine {
             }
             Finished::Late => {
                 self.reply(reply_to, &stored(true));
-                self.forget_if_current(now, finish);
-                self.end_if_adopted(finish);
+                self.forget_if_current(now, &finish);
+                self.end_if_adopted(&finish);
             }
             Finished::LeaseUnknown => {
                 self.reply_error(reply_to, ErrorCode::LeaseUnknown, "this lease was never issued for this task");
-                self.forget_if_current(now, finish);
+                self.forget_if_current(now, &finish);
             }
             Finished::LeaseRequired => {
                 let error = "a result needs the lease that came with its TASK; send it beside 'data'";
@@ -86,7 +87,7 @@ impl Machine {
             }
             Finished::NotFound => {
                 self.reply_error(reply_to, ErrorCode::NotFound, "Task ID not found");
-                self.forget_if_current(now, finish);
+                self.forget_if_current(now, &finish);
             }
         }
     }
@@ -94,7 +95,7 @@ impl Machine {
     /// The table says that an attempt is not current which we believed to be: somebody has changed the row
     /// by other means.
     fn forget_if_current(&mut self, now: Timestamp, finish: &Finish) {
-        let Proof::Lease(lease) = &finish.proof else { return };
+        let Some(lease) = finish.proof.lease() else { return };
         if self.attempts.get(finish.task).is_some_and(|attempt| attempt.lease.as_ref() == Some(lease)) {
             self.forget_attempt(now, finish.task);
         }
@@ -103,7 +104,7 @@ impl Machine {
     /// The older run that stood for an attempt (R22) has ended, and its result does not count, since it began before
     /// a RETRY_TASK. So the task still has to run.
     fn end_if_adopted(&mut self, finish: &Finish) {
-        let Proof::Lease(lease) = &finish.proof else { return };
+        let Some(lease) = finish.proof.lease() else { return };
         let attempt = self.attempts.get(finish.task);
         if attempt.is_some_and(|attempt| attempt.also_known_as.as_ref() == Some(lease)) {
             let message = "the older run that stood for this attempt began before the task was retried";
@@ -114,7 +115,7 @@ impl Machine {
 
     fn handle_released(&mut self, now: Timestamp, release: &Release, outcome: &Released) {
         match outcome {
-            Released::Ended(ended) => self.end_task(now, release.task, ended, release.lease.as_ref()),
+            Released::Ended(ended) => self.end_task(now, release.task, &result_reply(ended), release.lease.as_ref()),
             Released::Requeued(due) => self.requeue(now, release.task, *due),
             Released::Stale => {
                 let current = self.attempts.get(release.task);
@@ -129,7 +130,7 @@ impl Machine {
         match outcome {
             Cancelled::Ended(ended) => {
                 self.reply(reply_to, &acted("Task cancelled", task, Status::Cancelled));
-                self.end_task(now, task, ended, None);
+                self.end_task(now, task, &result_reply(ended), None);
             }
             Cancelled::AlreadyEnded(status) => {
                 let error = format!("the task has ended already: it is {status}");
@@ -164,13 +165,15 @@ impl Machine {
         }
     }
 
-    /// The task has reached its end, by the attempt under `winner` if by any.
-    fn end_task(&mut self, now: Timestamp, task: TaskId, ended: &Ended, winner: Option<&Lease>) {
+    /// The task has reached its end, by the attempt under `winner` if by any. `reply` is what is said to who waits.
+    fn end_task(&mut self, now: Timestamp, task: TaskId, reply: &ResultReply, winner: Option<&Lease>) {
         if let Some(attempt) = self.forget_attempt(now, task) {
             let losers = attempt.leases().filter(|lease| Some(lease) != winner);
             self.send_cancels(now, task, &attempt.address, losers);
         }
-        self.answer_waiters(task, ended);
+        for waiter in self.waiters.take(task) {
+            self.reply(&waiter, reply);
+        }
     }
 
     /// The current attempt has ended, the task has not.

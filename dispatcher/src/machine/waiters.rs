@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use taskgrid_protocol::body::{Progress, ResultReply, Span, Status};
 use taskgrid_protocol::limits::WAIT_MAX;
-use taskgrid_protocol::{ErrorCode, ReplyTo, TaskId, Timers, Timestamp};
+use taskgrid_protocol::{ErrorCode, Json, ReplyTo, TaskId, Timers, Timestamp};
 
 use super::Machine;
 use super::limits::WAITERS_MAX;
@@ -73,13 +73,6 @@ impl Machine {
         self.waiters.add(now, task, waiter.clone(), wait.0)
     }
 
-    /// The task has ended: all who wait for it are answered.
-    pub(super) fn answer_waiters(&mut self, task: TaskId, ended: &Ended) {
-        for waiter in self.waiters.take(task) {
-            self.reply(&waiter, &result_reply(ended));
-        }
-    }
-
     pub(super) fn reply_not_ready(&mut self, waiter: &ReplyTo, task: TaskId) {
         let reply = ResultReply {
             error: Some("Result not ready".to_owned()),
@@ -98,6 +91,11 @@ impl Machine {
         }
         self.attempts.get(task)?.progress.clone()
     }
+}
+
+/// What is said of a task with this result (R9).
+pub(super) fn done_reply(result: Json) -> ResultReply {
+    ResultReply { result: Some(result), status: Some(Status::Done), ..empty_reply() }
 }
 
 /// What GET_RESULT says of a task in this state (R9).

@@ -143,6 +143,16 @@ pub enum Proof {
     Sender(Arc<[Arc<str>]>),
 }
 
+impl Proof {
+    /// The lease, if it is one.
+    pub fn lease(&self) -> Option<&Lease> {
+        match self {
+            Self::Lease(lease) => Some(lease),
+            Self::Sender(_) => None,
+        }
+    }
+}
+
 /// How an attempt ended.
 #[derive(Clone, Debug)]
 pub enum End {
@@ -160,7 +170,9 @@ pub enum End {
 /// The outcome of a [`Finish`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finished {
-    /// It ended the task.
+    /// It brought the task's result.
+    Done,
+    /// It ended the task without a result.
     Ended(Ended),
     /// It ended the current attempt; the task is pending again and due in this time.
     Requeued(Duration),

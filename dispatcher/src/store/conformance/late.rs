@@ -22,13 +22,17 @@ fn lease(running: &Running) -> Lease {
     running.lease.clone().expect("it was claimed with one")
 }
 
-fn done(result: &str, attempts: u32) -> Finished {
-    Finished::Ended(Ended { status: Status::Done, result: Some(Json::string(result)), error: None, attempts })
+/// The finish has brought this result, and the task has taken so many attempts.
+fn assert_won(desk: &Desk, id: TaskId, finished: Finished, result: &str, attempts: u32) {
+    assert_eq!(finished, Finished::Done);
+    let ended = Ended { status: Status::Done, result: Some(Json::string(result)), error: None, attempts };
+    assert_eq!(desk.ended(id), ended);
 }
 
 pub(super) fn a_repeated_result_changes_nothing(desk: &mut Desk) {
     let (id, lease) = desk.post_running(task("a"));
-    assert_eq!(desk.succeed(id, &lease, "first"), done("first", 1));
+    let finished = desk.succeed(id, &lease, "first");
+    assert_won(desk, id, finished, "first", 1);
     let view = desk.view(id);
     desk.pass(10);
     assert_eq!(desk.succeed(id, &lease, "first"), Finished::Late);
@@ -49,7 +53,8 @@ pub(super) fn an_old_lease_still_wins_while_the_task_is_pending(desk: &mut Desk)
     desk.post(task("a"));
     let running = desk.claim_one("a", "w");
     desk.release(released(&running, Outcome::LeaseLost));
-    assert_eq!(desk.succeed(running.id, &lease(&running), "x"), done("x", 1));
+    let finished = desk.succeed(running.id, &lease(&running), "x");
+    assert_won(desk, running.id, finished, "x", 1);
     assert_eq!(desk.attempts(running.id), [], "it is no longer one without the result");
     assert_eq!(desk.claim("a", &["w"]).tasks, []);
     assert_eq!((desk.counts().pending, desk.counts().done), (0, 1));
@@ -57,7 +62,8 @@ pub(super) fn an_old_lease_still_wins_while_the_task_is_pending(desk: &mut Desk)
 
 pub(super) fn an_old_lease_supersedes_the_current_attempt(desk: &mut Desk) {
     let (first, second) = running_again(desk);
-    assert_eq!(desk.succeed(first.id, &lease(&first), "x"), done("x", 2));
+    let finished = desk.succeed(first.id, &lease(&first), "x");
+    assert_won(desk, first.id, finished, "x", 2);
     let view = desk.view(first.id);
     assert_eq!((view.assigned_worker.as_deref(), view.lease), (Some("one"), first.lease.clone()), "who did it");
     assert_eq!((view.attempt, view.timestamp_dispatched, view.error), (2, Some(START), None));
@@ -73,7 +79,8 @@ pub(super) fn an_old_failure_does_not_end_the_current_attempt(desk: &mut Desk) {
     assert_eq!(desk.fail(first.id, &lease(&first), None), Finished::Late);
     assert_eq!(desk.status(first.id), Status::Running);
     assert_eq!(desk.outcomes(first.id), ["late", "lease_lost"]);
-    assert_eq!(desk.succeed(first.id, &lease(&second), "y"), done("y", 2));
+    let finished = desk.succeed(first.id, &lease(&second), "y");
+    assert_won(desk, first.id, finished, "y", 2);
 }
 
 pub(super) fn a_late_result_is_kept_once(desk: &mut Desk) {
@@ -124,7 +131,8 @@ pub(super) fn a_plain_worker_needs_no_lease_but_its_address(desk: &mut Desk) {
     let there = ["10.0.0.7:6001", "10.0.0.7:6000"];
     assert_eq!(desk.finish(id, sender(&there), failure("F", Some(Duration::ZERO))), Finished::Requeued(Duration::ZERO));
     desk.claim_slots("a", vec![plain("10.0.0.7:6001")]);
-    assert_eq!(desk.finish(id, sender(&there), success("x")), done("x", 2));
+    let finished = desk.finish(id, sender(&there), success("x"));
+    assert_won(desk, id, finished, "x", 2);
     assert_eq!(desk.finish(id, sender(&there), success("x")), Finished::Late);
     assert_eq!(desk.outcomes(id), ["failed"], "a datagram that came twice leaves nothing behind");
 }
@@ -135,7 +143,8 @@ pub(super) fn a_plain_worker_may_answer_after_its_attempt_was_ended(desk: &mut D
     desk.release(released(&claimed.tasks[0].1, Outcome::LeaseLost));
     let second = desk.claim_one("a", "fast");
     assert_eq!(desk.finish(id, sender(&["slow"]), failure("F", None)), Finished::Late, "only a success counts now");
-    assert_eq!(desk.finish(id, sender(&["slow"]), success("x")), done("x", 2));
+    let finished = desk.finish(id, sender(&["slow"]), success("x"));
+    assert_won(desk, id, finished, "x", 2);
     assert_eq!(desk.view(id).assigned_worker.as_deref(), Some("slow"));
     assert_eq!(desk.succeed(id, &lease(&second), "y"), Finished::Late);
 }
@@ -143,7 +152,8 @@ pub(super) fn a_plain_worker_may_answer_after_its_attempt_was_ended(desk: &mut D
 pub(super) fn a_leased_attempt_needs_its_lease(desk: &mut Desk) {
     let (id, lease) = desk.post_running(task("a"));
     assert_eq!(desk.finish(id, sender(&["w"]), success("evil")), Finished::LeaseRequired);
-    assert_eq!(desk.succeed(id, &lease, "x"), done("x", 1));
+    let finished = desk.succeed(id, &lease, "x");
+    assert_won(desk, id, finished, "x", 1);
 }
 
 pub(super) fn an_ended_task_answers_any_plain_worker(desk: &mut Desk) {
@@ -162,6 +172,7 @@ pub(super) fn leases_from_before_a_retry_are_late(desk: &mut Desk) {
     let running = desk.claim_one("a", "w");
     assert_eq!(desk.succeed(id, &old, "old"), Finished::Late);
     assert_eq!(desk.outcomes(id), ["late", "failed"]);
-    assert_eq!(desk.succeed(id, &lease(&running), "new"), done("new", 2));
+    let finished = desk.succeed(id, &lease(&running), "new");
+    assert_won(desk, id, finished, "new", 2);
     assert_eq!(desk.attempts(id)[1].error, Some(error("FAILED")));
 }

@@ -95,7 +95,7 @@ impl MemoryStore {
         if winner.is_some() {
             self.end_attempt(clock, id, Outcome::Superseded, None, true);
         }
-        let attempts = self.change(id, |task| {
+        self.change(id, |task| {
             if let Some(winner) = winner {
                 task.attempt = task.attempt.max(winner.attempt);
                 task.worker = Some(winner.worker);
@@ -106,10 +106,8 @@ impl MemoryStore {
             task.result = Some(result.clone());
             task.error = None;
             task.completed = Some(clock.stamp);
-            task.attempt
         });
-        let result = Some(result.clone());
-        Finished::Ended(Ended { status: Status::Done, result, error: None, attempts })
+        Finished::Done
     }
 
     /// The current attempt's worker reports a failure.

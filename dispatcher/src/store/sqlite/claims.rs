@@ -3,7 +3,7 @@
 //! Every step is a seek in the index `tasks_pending`: from priority to priority, and at each to the rows
 //! that are due. Rows that are not due, and rows of other types or states, are never walked over.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 use taskgrid_protocol::body::Status;
 use taskgrid_protocol::limits::PRIORITY_MAX;
 use taskgrid_protocol::{Json, Lease, TaskId, TaskType, WallTime};
@@ -52,6 +52,7 @@ pub(super) fn claim_all(work: &mut Work<'_>, claims: &[Claim]) -> Result<Vec<Cla
 }
 
 fn claim_one(work: &mut Work<'_>, claim: &Claim) -> Result<Claimed, StoreError> {
+    let mut statement = work.connection.prepare_cached(TAKE)?;
     let mut places = Places::new(&claim.slots);
     let mut tasks = Vec::new();
     let mut above = PRIORITY_MAX + 1;
@@ -65,7 +66,7 @@ fn claim_one(work: &mut Work<'_>, claim: &Claim) -> Result<Claimed, StoreError> 
         }
         for row in due {
             match row.payload {
-                Ok(payload) => tasks.push(take(work, claim, &mut places, row.task, payload)?),
+                Ok(payload) => tasks.push(take(work, &mut statement, claim, &mut places, row.task, payload)?),
                 // The slot stays free, for the next row at this priority or below.
                 Err(why) => refuse(work, &row.task, &why)?,
             }
@@ -100,6 +101,7 @@ fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
 
 fn take(
     work: &mut Work<'_>,
+    statement: &mut CachedStatement<'_>,
     claim: &Claim,
     places: &mut Places<'_>,
     task: Waiting,
@@ -109,7 +111,7 @@ fn take(
     let attempt = task.attempt + 1;
     let lease = slot.lease.as_ref().map(Lease::as_str);
     let values = params![task.id.0, attempt, &*slot.worker, lease, work.stamp_text];
-    work.connection.prepare_cached(TAKE)?.execute(values)?;
+    statement.execute(values)?;
     work.moves.shift(Status::Pending, Status::Running);
     let running = Running {
         id: task.id,

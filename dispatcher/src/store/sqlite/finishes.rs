@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{CachedStatement, OptionalExtension, params};
+use rusqlite::{CachedStatement, params};
 use taskgrid_protocol::body::Status;
 use taskgrid_protocol::error::TaskError;
 use taskgrid_protocol::{Json, Lease, TaskId};
@@ -11,15 +11,12 @@ use super::batch::Work;
 use super::ends::{self, Task};
 use super::rows;
 use crate::store::rules::{self, Claimant, Next, Past, Verdict};
-use crate::store::{End, Ended, Finish, Finished, Outcome, Proof, StoreError};
+use crate::store::{End, Finish, Finished, Outcome, Proof, StoreError};
 
-/// The common case is a success of the current attempt. (One UPDATE with RETURNING would do, but SQLite makes a
-/// temporary table for it, which costs more than this.)
-pub(super) const CURRENT: &str = "SELECT attempt FROM tasks WHERE id = ?1 AND status = 'running' AND lease = ?2";
-
+/// The common case is a success of the current attempt.
 pub(super) const WIN: &str = "\
     UPDATE tasks SET status = 'done', result = ?2, error_code = NULL, error = NULL, timestamp_completed = ?3 \
-    WHERE id = ?1";
+    WHERE id = ?1 AND status = 'running' AND lease = ?4";
 
 pub(super) const RECORD: &str = "\
     UPDATE tasks SET status = 'done', result = ?2, error_code = NULL, error = NULL, timestamp_completed = ?3, \
@@ -38,25 +35,16 @@ pub(super) const KEEP: &str = "\
     VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 pub(super) fn finish_all(work: &mut Work<'_>, finishes: &[Finish]) -> Result<Vec<Finished>, StoreError> {
-    let mut common =
-        Common { current: work.connection.prepare_cached(CURRENT)?, win: work.connection.prepare_cached(WIN)? };
-    finishes.iter().map(|finish| finish_one(work, &mut common, finish)).collect()
+    let mut win = work.connection.prepare_cached(WIN)?;
+    finishes.iter().map(|finish| finish_one(work, &mut win, finish)).collect()
 }
 
-/// The statements of the common case.
-struct Common<'c> {
-    current: CachedStatement<'c>,
-    win: CachedStatement<'c>,
-}
-
-fn finish_one(work: &mut Work<'_>, common: &mut Common<'_>, finish: &Finish) -> Result<Finished, StoreError> {
+fn finish_one(work: &mut Work<'_>, win: &mut CachedStatement<'_>, finish: &Finish) -> Result<Finished, StoreError> {
     if let (Proof::Lease(lease), End::Success(result)) = (&finish.proof, &finish.end) {
-        let id = finish.task.0;
-        let current = common.current.query_row(params![id, lease.as_str()], |row| rows::number(row, 0));
-        if let Some(attempts) = current.optional()? {
-            common.win.execute(params![id, result.get(), work.stamp_text])?;
+        let values = params![finish.task.0, result.get(), work.stamp_text, lease.as_str()];
+        if win.execute(values)? == 1 {
             work.moves.shift(Status::Running, Status::Done);
-            return Ok(done(result, attempts));
+            return Ok(Finished::Done);
         }
     }
     let Some(task) = ends::find(work, finish.task)? else { return Ok(Finished::NotFound) };
@@ -101,11 +89,7 @@ fn record(work: &mut Work<'_>, task: &Task, result: &Json) -> Result<Finished, S
     ];
     work.connection.prepare_cached(RECORD)?.execute(values)?;
     work.moves.shift(task.status, Status::Done);
-    Ok(done(result, task.attempt))
-}
-
-fn done(result: &Json, attempts: u32) -> Finished {
-    Finished::Ended(Ended { status: Status::Done, result: Some(result.clone()), error: None, attempts })
+    Ok(Finished::Done)
 }
 
 /// The current attempt's worker reports a failure.

@@ -27,7 +27,6 @@ fn every_statement_is_a_seek() {
         ends::CANCEL,
         ends::RETRY,
         ends::EXPIRED,
-        finishes::CURRENT,
         finishes::WIN,
         finishes::RECORD,
         finishes::PAST,
