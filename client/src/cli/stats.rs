@@ -43,5 +43,8 @@ fn facts(stats: &StatsReply) -> Facts {
     facts.add("waiting clients", stats.waiting.to_string());
     facts.add("up for", text::span(Duration::from_secs(stats.uptime_s)));
     facts.add("commits", format!("{}, with {} entries", stats.commits, stats.entries));
+    if let Some(millis) = stats.checkpoint_max_ms {
+        facts.add("longest checkpoint", format!("{millis} ms"));
+    }
     facts
 }

@@ -200,6 +200,8 @@ impl Committer {
             return Ok(());
         }
         let copied = copy_log(idle, |truncate| self.store.checkpoint(truncate))?;
+        // Nobody listens any more when the dispatcher has stopped already.
+        let _ = self.events.blocking_send(Event::Checkpointed(self.clock.now().since(self.checkpointed)));
         let Some(wal) = copied else { return Ok(()) };
         // An idle log that could not be emptied is tried again.
         self.written = !(idle && wal.bytes == 0);

@@ -103,6 +103,8 @@ pub enum Event {
         /// `None`: it failed.
         addr: Option<SocketAddr>,
     },
+    /// The log was copied into the file of the table, which took so long.
+    Checkpointed(Duration),
     /// Other programs have put pending rows of these types into the table.
     Added(BTreeSet<TaskType>),
     /// Stop: refuse new work, commit and answer what is there, exit (R39).
@@ -188,6 +190,7 @@ pub struct Machine {
     exited: bool,
     commits: u64,
     entries: u64,
+    longest_checkpoint: Option<Duration>,
 }
 
 impl Machine {
@@ -218,6 +221,7 @@ impl Machine {
             exited: false,
             commits: 0,
             entries: 0,
+            longest_checkpoint: None,
         };
         for task_type in opened.pending_types {
             machine.types.load(&task_type);
@@ -323,6 +327,7 @@ impl Node for Machine {
             Event::FreeSpace(bytes) => self.disk.free = Some(bytes),
             Event::Read { ticket, answer, at } => self.handle_read(now, ticket, answer, at),
             Event::Resolved { name, addr } => self.handle_resolved(now, &name, addr),
+            Event::Checkpointed(took) => self.longest_checkpoint = self.longest_checkpoint.max(Some(took)),
             Event::Added(types) => {
                 for task_type in types {
                     self.handle_added(now, &task_type);

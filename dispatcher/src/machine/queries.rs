@@ -1,6 +1,7 @@
 //! Reads of the table, and answers from memory.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use taskgrid_protocol::body::{
     AttemptView, ListTasks, ListTasksReply, ListWorkersReply, ResultReply, StatsReply, Status, TaskReply, TaskView,
@@ -17,6 +18,10 @@ use crate::store::{Answer, Ended, Query, StoreError};
 
 /// Tasks in an answer to LIST_TASKS that names no limit.
 const LIST_DEFAULT: u32 = 20;
+
+fn millis_rounded_up(span: Duration) -> u64 {
+    u64::try_from(span.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX)
+}
 
 /// What a read is for.
 #[derive(Debug)]
@@ -146,6 +151,7 @@ impl Machine {
                     uptime_s: now.max(asked).since(self.started).as_secs(),
                     commits: self.commits,
                     entries: self.entries,
+                    checkpoint_max_ms: self.longest_checkpoint.map(millis_rounded_up),
                 };
                 self.reply(&reply_to, &reply);
             }

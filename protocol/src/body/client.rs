@@ -446,6 +446,9 @@ pub struct StatsReply {
     pub commits: u64,
     /// Entries in them.
     pub entries: u64,
+    /// The longest checkpoint since then, in milliseconds, rounded up; absent before the first one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_max_ms: Option<u64>,
 }
 
 /// The answer to PING.

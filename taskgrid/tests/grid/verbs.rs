@@ -101,4 +101,5 @@ fn the_grid_can_be_looked_at() {
     let stats: Value = serde_json::from_slice(&grid.run(&["stats", "--output", "json"]).stdout).unwrap();
     assert_eq!(stats["tasks"]["done"], 1);
     assert!(out(&grid.run(&["ping"])).contains(env!("CARGO_PKG_VERSION")));
+    eventually("a checkpoint", || out(&grid.run(&["stats"])).contains("longest checkpoint").then_some(()));
 }

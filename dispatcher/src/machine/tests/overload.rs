@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::grid::{CLIENT, Grid};
-use crate::machine::Config;
+use crate::machine::{Config, Event};
 
 const WORKER: &str = "127.0.0.1:6000";
 
@@ -132,4 +132,17 @@ fn who_waits_is_not_shed_with_the_reads() {
     assert!(grid.take(CLIENT).is_empty(), "there was no room to look");
     let again = json!({"type": "GET_RESULT", "id": 7, "data": {"task_id": 1, "wait_s": 60}});
     assert_eq!(grid.ask(CLIENT, again)["data"]["code"], "TASK_FAILED");
+}
+
+/// Nothing is committed during a checkpoint, so the longest one is worth a look where answers were late.
+#[test]
+fn statistics_tell_the_longest_checkpoint_and_none_before_the_first() {
+    let mut grid = Grid::new();
+    let stats = grid.ask(CLIENT, json!({"type": "GET_STATS", "data": {}}));
+    assert_eq!(stats.get("checkpoint_max_ms"), None);
+    for (micros, expected) in [(11_001, 12), (900, 12), (40_000, 40)] {
+        grid.event(Event::Checkpointed(Duration::from_micros(micros)));
+        let stats = grid.ask(CLIENT, json!({"type": "GET_STATS", "data": {}}));
+        assert_eq!(stats["checkpoint_max_ms"], expected);
+    }
 }
