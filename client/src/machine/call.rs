@@ -60,7 +60,8 @@ pub enum Request {
     Ask(Body),
     /// A task to be stored.
     Submit {
-        /// The task. It has a key, since without one each copy would make a task of its own (R10).
+        /// The task. Without a key each copy would make a task of its own (R10), so it is sent again only after a
+        /// refusal, and silence leaves it unknown whether there is a task.
         task: Box<PostTask>,
         /// Whether to go on to the task's end.
         wait: bool,

@@ -70,7 +70,6 @@ impl Conversation {
         };
         let slice = Span(conversation.slice(now));
         if let Request::Submit { task, wait } = &mut conversation.request {
-            assert!(task.key.is_some(), "a task that is sent more than once has a key");
             task.wait_s = wait.then_some(slice);
         }
         conversation
@@ -88,9 +87,15 @@ impl Conversation {
     pub(super) fn question_patience(&self) -> Patience {
         let patience = Patience::until(self.deadline);
         match self.request {
+            _ if !self.may_repeat() => Patience { first: Some(self.patience), ceiling: self.patience, ..patience },
             Request::Watch { .. } => Patience { ceiling: LIFE_SIGN_CEILING, ..patience },
             Request::Ask(_) | Request::Submit { .. } => patience,
         }
+    }
+
+    /// Whether a second copy does no harm. Of a task without a key it would make a second task (R10).
+    pub(super) fn may_repeat(&self) -> bool {
+        !matches!(&self.request, Request::Submit { task, .. } if task.key.is_none())
     }
 
     /// The request that is answered at the end of the task.

@@ -99,7 +99,8 @@ impl Machine {
     fn handle_resolved(&mut self, now: Timestamp, name: &str, addr: Option<SocketAddr>) {
         let Some(moved_to) = self.path.handle_resolved(now, name, addr) else { return };
         for outbox in [&mut self.asks, &mut self.waits] {
-            let keys: Vec<CallId> = outbox.keys().copied().collect();
+            let may_repeat = |id: &CallId| self.calls.get(id).is_some_and(Conversation::may_repeat);
+            let keys: Vec<CallId> = outbox.keys().copied().filter(may_repeat).collect();
             for key in keys {
                 outbox.redirect(now, &key, moved_to);
             }

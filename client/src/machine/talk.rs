@@ -146,7 +146,7 @@ impl Machine {
     /// answer that did not come.
     fn handle_padding(&mut self, now: Timestamp, id: CallId, need: usize) {
         let conversation = self.calls.get_mut(&id).expect("looked up by the caller");
-        if need <= conversation.pad || need > PAD_MAX {
+        if need <= conversation.pad || need > PAD_MAX || !conversation.may_repeat() {
             conversation.garbled = true;
             return;
         }

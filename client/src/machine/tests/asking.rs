@@ -129,3 +129,23 @@ fn a_program_that_never_awaits_is_refused_at_last() {
     let Outcome::Rejected(refused) = bench.outcome(CallId(limits::CALLS_MAX as u64)) else { panic!() };
     assert_eq!(refused.code, ErrorCode::Overloaded);
 }
+
+/// R10: a second copy of a task without a key would be a second task. What was refused is not stored, so that is asked
+/// again.
+#[test]
+fn a_task_without_a_key_is_sent_once_unless_it_is_refused() {
+    let mut bench = Bench::new();
+    let keyless = || Request::Submit { task: Box::new(reverse()), wait: false };
+    let silent = bench.call(keyless());
+    bench.request();
+    bench.pass(ANSWER_DEADLINE);
+    assert!(bench.silent());
+    assert_eq!(bench.outcome(silent), &Outcome::Unknown(Silence::NoAnswer));
+
+    let refused = bench.call(keyless());
+    let first = bench.request();
+    bench.answer(&first.id, &json!({"error": "not now", "code": "OVERLOADED", "retry_after_ms": 200}));
+    let second = bench.next_request();
+    bench.answer(&second.id, &json!({"message": "Task received, ID = 1", "task_id": 1, "status": "pending"}));
+    assert!(matches!(bench.outcome(refused), Outcome::Ok(Answer::Stored(_))));
+}

@@ -70,3 +70,20 @@ fn a_wait_follows_a_dispatcher_that_moves() {
     bench.pass(Duration::ZERO);
     assert_eq!(bench.request().to, addr(3));
 }
+
+/// R10: of a task without a key a second copy would be a second task.
+#[test]
+fn a_server_that_has_moved_gets_no_second_copy_of_a_task_without_a_key() {
+    let mut bench = Bench::with_server(NAME);
+    bench.call(ping());
+    bench.call(Request::Submit { task: Box::new(reverse()), wait: false });
+    bench.event(resolved(Some(addr(2))));
+    let posts = |bench: &mut Bench| bench.sent.drain(..).filter(|sent| matches!(sent.body, Body::PostTask(_))).count();
+    assert_eq!(posts(&mut bench), 1);
+    // The question beside it is asked again, and finds that the server has moved.
+    bench.next_request();
+    bench.event(resolved(Some(addr(3))));
+    bench.pass(seconds(1));
+    assert!(bench.sent.iter().any(|sent| sent.to == addr(3)));
+    assert_eq!(posts(&mut bench), 0);
+}
