@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use taskgrid_protocol::Node;
@@ -25,19 +27,54 @@ pub const EVENT_QUEUE: usize = 1_024;
 /// A machine that wants no wake-up gets one after this time, which it may ignore.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3_600);
 
+/// Counts the datagrams of a loop, for whoever holds a clone.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic(Arc<Counters>);
+
+#[derive(Debug, Default)]
+struct Counters {
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+impl Traffic {
+    /// How many have left.
+    pub fn sent(&self) -> u64 {
+        self.0.sent.load(Ordering::Relaxed)
+    }
+
+    /// How many have come.
+    pub fn received(&self) -> u64 {
+        self.0.received.load(Ordering::Relaxed)
+    }
+}
+
 /// Runs `node` on `socket` until `perform` breaks.
 ///
 /// `events` brings the outcomes of effects and whatever else the machine should know; `perform` starts an
 /// effect and must not block. `pulse` beats as long as the loop goes round.
 pub async fn drive<N: Node, T>(
+    node: N,
+    socket: UdpSocket,
+    clock: Clock,
+    events: mpsc::Receiver<N::Event>,
+    pulse: Pulse,
+    perform: impl FnMut(N::Effect) -> ControlFlow<T>,
+) -> io::Result<T> {
+    drive_counted(node, socket, clock, events, pulse, Traffic::default(), perform).await
+}
+
+/// The same, and counts the datagrams in `traffic`.
+pub async fn drive_counted<N: Node, T>(
     mut node: N,
     socket: UdpSocket,
     clock: Clock,
     mut events: mpsc::Receiver<N::Event>,
     mut pulse: Pulse,
+    traffic: Traffic,
     mut perform: impl FnMut(N::Effect) -> ControlFlow<T>,
 ) -> io::Result<T> {
-    let mut wire = Wire::new(socket)?;
+    let mut wire = Wire::new(socket, traffic)?;
     loop {
         let now = clock.now();
         if node.poll_timeout().is_some_and(|at| at <= now) {
@@ -79,13 +116,14 @@ struct Wire {
     local: SocketAddr,
     buffer: Box<[u8]>,
     packer: Packer,
+    traffic: Traffic,
 }
 
 impl Wire {
-    fn new(socket: UdpSocket) -> io::Result<Self> {
+    fn new(socket: UdpSocket, traffic: Traffic) -> io::Result<Self> {
         let local = socket.local_addr()?;
         let buffer = vec![0; RECEIVE_BUFFER].into_boxed_slice();
-        Ok(Self { socket, local, buffer, packer: Packer::default() })
+        Ok(Self { socket, local, buffer, packer: Packer::default(), traffic })
     }
 
     fn receive_some<N: Node>(&mut self, node: &mut N, clock: &Clock) {
@@ -93,6 +131,7 @@ impl Wire {
         for _ in 0..DATAGRAMS_PER_ROUND {
             match self.socket.try_recv_from(&mut self.buffer) {
                 Ok((length, from)) if !self.is_ourselves(from) => {
+                    self.traffic.0.received.fetch_add(1, Ordering::Relaxed);
                     receive(node, now, from, &self.buffer[..length], |refusal| self.packer.push(refusal));
                 }
                 Ok(_) => {}
@@ -114,6 +153,7 @@ impl Wire {
             self.packer.push(transmit);
         }
         let datagrams: Vec<_> = self.packer.drain().collect();
+        self.traffic.0.sent.fetch_add(datagrams.len() as u64, Ordering::Relaxed);
         send_all(&self.socket, &datagrams).await;
     }
 }

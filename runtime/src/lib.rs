@@ -13,7 +13,7 @@ mod supervisor;
 
 pub use arguments::{parse_bytes, parse_seconds};
 pub use clock::{Clock, wall_time};
-pub use driver::{EVENT_QUEUE, drive};
+pub use driver::{EVENT_QUEUE, Traffic, drive, drive_counted};
 pub use log::init as init_log;
 pub use names::{Names, local_address_towards};
 pub use shutdown::{Shutdown, Trigger, on_signal};
