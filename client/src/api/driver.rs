@@ -12,6 +12,7 @@ use rand_chacha::ChaCha12Rng;
 use taskgrid_protocol::Key;
 use taskgrid_protocol::body::PostReply;
 use taskgrid_runtime::{Clock, EVENT_QUEUE, Names, Pulse, bind, drive, random, wall_time};
+use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -33,13 +34,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn start(server: &str) -> Result<Self, ConnectError> {
-        check_address(server)?;
-        let any = match server.parse::<SocketAddr>() {
-            Ok(SocketAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-            // A look-up prefers IPv4 too.
-            Ok(SocketAddr::V4(_)) | Err(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        };
-        let socket = bind((any, 0).into()).map_err(|error| ConnectError(error.to_string()))?;
+        let socket = socket_towards(server)?;
         let (events, incoming) = mpsc::channel(EVENT_QUEUE);
         let callers = Callers::default();
         let machine = Machine::new(Config { server: server.to_owned() }, random());
@@ -196,6 +191,17 @@ impl Drop for Ongoing {
             self.driver.abandon(self.id);
         }
     }
+}
+
+/// A socket that reaches the server at `HOST:PORT`.
+pub(crate) fn socket_towards(server: &str) -> Result<UdpSocket, ConnectError> {
+    check_address(server)?;
+    let any = match server.parse::<SocketAddr>() {
+        Ok(SocketAddr::V6(_)) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        // A look-up prefers IPv4 too.
+        Ok(SocketAddr::V4(_)) | Err(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+    };
+    bind((any, 0).into()).map_err(|error| ConnectError(error.to_string()))
 }
 
 /// `HOST:PORT`, as far as that can be told without a look-up.

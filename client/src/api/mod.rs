@@ -21,8 +21,10 @@ use taskgrid_protocol::limits::ANSWER_DEADLINE;
 use taskgrid_protocol::{Body, Key, TaskId};
 
 use crate::machine::{Answer, End, Outcome, Progress, Request, Silence};
+pub(crate) use driver::socket_towards;
 use driver::{Driver, Ongoing};
 pub use error::{CallError, ConnectError, Unknown, WaitError};
+pub(crate) use keys::new_key;
 pub use submission::{Followed, Receipt, Submission};
 
 /// Talks to a dispatcher. All clones share one socket; there is no connection that could break.

@@ -34,7 +34,7 @@ pub(super) async fn warn_if_unserved(session: &mut Session<'_>, task_type: &Task
 }
 
 /// The types that are served, if `task_type` is none of them, not even at the last look.
-async fn served_instead(client: &Client, task_type: &TaskType, looks: u32) -> Option<BTreeSet<TaskType>> {
+pub(super) async fn served_instead(client: &Client, task_type: &TaskType, looks: u32) -> Option<BTreeSet<TaskType>> {
     let mut pace = tokio::time::interval(LOOK_EVERY);
     let mut served = BTreeSet::new();
     for _ in 0..looks {

@@ -1,109 +1,127 @@
-//! What a benchmark shows while it runs, and at its end.
+//! What a benchmark prints at its end, for people.
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
-
-use super::load::{Load, Tally};
+use super::document::{Disk, Document, Preloaded, ProcessDocument, Spread};
 use crate::cli::Console;
-use crate::cli::session::Session;
+use crate::cli::table::Columns;
 use crate::cli::text::{count, escape_line, span};
 
-/// What `--output json` prints.
-#[derive(Serialize)]
-struct Document {
-    tasks: u32,
-    in_flight: u32,
-    right: u32,
-    wrong: u32,
-    missing: u32,
-    seconds: f64,
-    tasks_per_second: f64,
-    p50_ms: f64,
-    p99_ms: f64,
-    max_ms: f64,
-}
+/// Instead of a figure that the operating system does not tell.
+const NOT_MEASURED: &str = "not measured here";
 
-/// A bar at a terminal, nothing elsewhere.
-pub(super) fn progress_bar(console: &Console, tasks: u32) -> ProgressBar {
-    if !console.err_is_terminal {
-        return ProgressBar::hidden();
+pub(super) fn print(console: &mut Console, document: &Document, waited: bool) {
+    console.print(&summary(document, waited));
+    if document.held_back + document.unsent > 0 {
+        console.print(&held_back(document));
     }
-    let template = "{wide_bar} {pos}/{len}  {per_sec}  {eta} left";
-    let style = ProgressStyle::with_template(template).expect("the template is well-formed");
-    ProgressBar::new(tasks.into()).with_style(style)
-}
-
-pub(super) fn print(session: &mut Session<'_>, load: &Load, tally: &Tally) {
-    let missing = load.tasks - tally.right - tally.wrong;
-    let answered = f64::from(tally.right + tally.wrong);
-    let seconds = tally.took.as_secs_f64();
-    let rate = if seconds > 0.0 { answered / seconds } else { 0.0 };
-    let [p50, p99, max] = [0.5, 0.99, 1.0].map(|part| percentile(&tally.latencies, part));
-    if session.wants_json() {
-        let millis = |span: Duration| span.as_secs_f64() * 1_000.0;
-        session.console.print_json(&Document {
-            tasks: load.tasks,
-            in_flight: load.in_flight,
-            right: tally.right,
-            wrong: tally.wrong,
-            missing,
-            seconds,
-            tasks_per_second: rate,
-            p50_ms: millis(p50),
-            p99_ms: millis(p99),
-            max_ms: millis(max),
-        });
+    if let Some(preloaded) = &document.preload {
+        console.print(&before(preloaded));
+    }
+    spreads(document).print(console);
+    console.print(&messages(document));
+    if document.processes.values().all(|process| process.cpu_us_per_task.is_none()) {
+        console.print(&format!("processor time and memory: {NOT_MEASURED}"));
     } else {
-        let tasks = count(load.tasks as usize, "task");
-        session.console.print(&format!(
-            "{tasks} in {}, {} at a time: {rate:.0} tasks/s, all results {}",
-            span(tally.took),
-            load.in_flight.min(load.tasks),
-            if tally.right == load.tasks { "right" } else { "NOT right" },
-        ));
-        session.console.print(&format!(
-            "from submission to result: p50 {}, p99 {}, longest {}",
-            span(p50),
-            span(p99),
-            span(max)
-        ));
+        processes(document).print(console);
     }
-    if tally.right < load.tasks {
-        let problem = tally.first_problem.as_deref().unwrap_or("no answer");
-        session.console.tell(&format!(
-            "{} wrong, {missing} missing; the first problem: {}",
-            tally.wrong,
-            escape_line(problem)
-        ));
+    if let Some(disk) = &document.disk {
+        console.print(&growth(disk));
+    }
+    if let Some(millis) = document.checkpoint_max_ms {
+        console.print(&format!("longest checkpoint since the start of the dispatcher: {millis} ms"));
     }
 }
 
-/// The latency that `part` of all tasks did not exceed.
-fn percentile(sorted: &[u32], part: f64) -> Duration {
-    let Some(last) = sorted.len().checked_sub(1) else { return Duration::ZERO };
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_precision_loss,
-        clippy::cast_sign_loss,
-        reason = "the product of an index and a part of one is an index again"
-    )]
-    let rank = (sorted.len() as f64 * part).ceil() as usize;
-    Duration::from_micros(sorted[rank.saturating_sub(1).min(last)].into())
+/// What is wrong, on standard error.
+pub(super) fn tell_problem(console: &mut Console, document: &Document, problem: Option<&str>) {
+    let Document { wrong, missing, .. } = document;
+    let problem = escape_line(problem.unwrap_or("no answer"));
+    console.tell(&format!("{wrong} wrong, {missing} missing; the first problem: {problem}"));
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn summary(document: &Document, waited: bool) -> String {
+    let Document { tasks, in_flight, tasks_per_second, right, .. } = document;
+    let took = span(Duration::from_secs_f64(document.seconds));
+    let pace = match document.rate {
+        Some(rate) => format!("{rate} a second, up to {in_flight} at a time"),
+        None => format!("{in_flight} at a time"),
+    };
+    let is_right = right == tasks;
+    let tasks = count(usize::try_from(*tasks).unwrap_or(usize::MAX), "task");
+    let outcome = match (waited, is_right) {
+        (true, true) => "all results right",
+        (true, false) => "all results NOT right",
+        (false, true) => "all acknowledged",
+        (false, false) => "NOT all acknowledged",
+    };
+    format!("{tasks} in {took}, {pace}: {tasks_per_second:.0} tasks/s, {outcome}")
+}
 
-    #[test]
-    fn percentiles_are_those_of_the_nearest_rank() {
-        let sorted: Vec<u32> = (1..=200).collect();
-        assert_eq!(percentile(&sorted, 0.5), Duration::from_micros(100));
-        assert_eq!(percentile(&sorted, 0.99), Duration::from_micros(198));
-        assert_eq!(percentile(&sorted, 1.0), Duration::from_micros(200));
-        assert_eq!(percentile(&[7], 0.99), Duration::from_micros(7));
-        assert_eq!(percentile(&[], 0.5), Duration::ZERO);
+fn before(preloaded: &Preloaded) -> String {
+    let Preloaded { tasks, status, seconds, first_answer_ms } = preloaded;
+    let restart =
+        first_answer_ms.map(|millis| format!("; the dispatcher's first answer came {millis:.0} ms after its start"));
+    let took = span(Duration::from_secs_f64(*seconds));
+    format!("beside {tasks} {status} tasks, submitted in {took}{}", restart.unwrap_or_default())
+}
+
+/// Who asks for a rate must know when there was none.
+fn held_back(document: &Document) -> String {
+    let Document { held_back, unsent, in_flight, .. } = document;
+    let unsent =
+        if *unsent > 0 { format!(", and {unsent} were never sent: the times are too good") } else { String::new() };
+    format!("the rate was NOT held: {held_back} tasks had to wait because {in_flight} were under way{unsent}")
+}
+
+fn spreads(document: &Document) -> Columns {
+    let mut table = Columns::new(&["", "p50", "p90", "p99", "longest"]);
+    let rows = [("acknowledged", document.acknowledged), ("result", document.result), ("sent late by", document.late)];
+    for (name, spread) in rows {
+        if let Some(Spread { p50_ms, p90_ms, p99_ms, max_ms, .. }) = spread {
+            let times = [p50_ms, p90_ms, p99_ms, max_ms].map(|millis| span(Duration::from_secs_f64(millis / 1_000.0)));
+            table.row(std::iter::once(name.to_owned()).chain(times));
+        }
     }
+    (1..=4).fold(table, Columns::right)
+}
+
+fn messages(document: &Document) -> String {
+    let figure = |figure: Option<f64>| figure.map_or_else(|| NOT_MEASURED.to_owned(), |figure| format!("{figure:.2}"));
+    format!(
+        "datagrams a task: {} at the client, {} received on the whole machine; messages sent again: {}",
+        figure(document.datagrams_per_task),
+        figure(document.datagrams_per_task_of_machine),
+        document.resent
+    )
+}
+
+fn processes(document: &Document) -> Columns {
+    let mut table = Columns::new(&["", "CPU a task", "memory", "at most", "by thread"]);
+    for name in ["dispatcher", "worker", "nameservice", "bench"] {
+        let Some(process) = document.processes.get(name) else { continue };
+        let micros = |figure: Option<f64>| figure.map_or_else(String::new, |micros| format!("{micros:.1} µs"));
+        let memory = |bytes: Option<u64>| bytes.map_or_else(String::new, mebibytes);
+        let ProcessDocument { cpu_us_per_task: cpu, memory_bytes, memory_max_bytes, .. } = process;
+        let cells = [micros(*cpu), memory(*memory_bytes), memory(*memory_max_bytes), threads(process)];
+        table.row(std::iter::once(name.to_owned()).chain(cells));
+    }
+    (1..=3).fold(table, Columns::right)
+}
+
+/// Of a program with one thread there is nothing to add.
+fn threads(process: &ProcessDocument) -> String {
+    let busy = process.threads_us_per_task.iter().filter(|(_, micros)| **micros >= 0.05);
+    let threads: Vec<String> = busy.map(|(name, micros)| format!("{name} {micros:.1}")).collect();
+    if threads.len() > 1 { threads.join(", ") } else { String::new() }
+}
+
+fn growth(disk: &Disk) -> String {
+    let mebibytes = |bytes: i64| format!("{:+.1} MiB", bytes as f64 / 1_048_576.0);
+    let per_task = disk.bytes_per_task.map_or_else(String::new, |bytes| format!(" {bytes:.0} bytes a task:"));
+    format!("on disk:{per_task} database {}, log {}", mebibytes(disk.database_bytes), mebibytes(disk.log_bytes))
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{:.1} MiB", bytes as f64 / 1_048_576.0)
 }

@@ -151,7 +151,28 @@ fn bench_checks_every_result() {
     assert_eq!(ran.exit, Exit::TaskFailed);
     let report: Value = serde_json::from_str(&ran.out).unwrap();
     assert_eq!((&report["right"], &report["wrong"], &report["missing"]), (&json!(99), &json!(1), &json!(0)));
+    assert_eq!((&report["p50_ms"], &report["max_ms"]), (&report["result"]["p50_ms"], &report["result"]["max_ms"]));
     assert!(ran.err.contains("1 wrong, 0 missing"), "{}", ran.err);
+}
+
+#[test]
+fn bench_of_a_type_that_nobody_serves_measures_nothing_and_takes_its_task_back() {
+    let grid = grid();
+    let ran = run(&grid, &["bench", "--type", "unserved"]);
+    assert_eq!((ran.exit, ran.out.as_str()), (Exit::Refused, ""));
+    let expected = "Nobody serves the type 'unserved', served are: hash, reverse, upper.";
+    assert!(ran.err.starts_with(expected), "{}", ran.err);
+    assert!(grid.received().iter().any(|sent| matches!(&sent.body, Body::CancelTask(task) if task.task_id.0 == 4)));
+}
+
+#[test]
+fn bench_may_be_content_with_stored_tasks() {
+    let grid = grid();
+    let ran = run(&grid, &["bench", "--tasks", "20", "--submit-only", "--type", "unserved", "--arrays"]);
+    assert_eq!(ran.exit, Exit::Fine, "{}", ran.err);
+    assert!(ran.out.contains("all acknowledged"), "{}", ran.out);
+    let posts = grid.received().into_iter().filter(|sent| matches!(&sent.body, Body::PostTask(_)));
+    assert!(posts.clone().count() >= 20 && posts.clone().any(|sent| sent.packed));
 }
 
 #[test]
@@ -166,7 +187,7 @@ fn bench_ends_when_the_dispatcher_does() {
 fn reversing(honest: impl Fn(usize) -> bool + Send + 'static) -> FakeDispatcher {
     let mut answered = 0;
     FakeDispatcher::start(move |body| {
-        let Body::PostTask(post) = body else { panic!("{body:?}") };
+        let Body::PostTask(post) = body else { return vec![json!({"error": "no such message", "code": "NOT_FOUND"})] };
         answered += 1;
         let text: String = post.payload.read().unwrap();
         let result: String = if honest(answered) { text.chars().rev().collect() } else { text };
