@@ -48,6 +48,28 @@ pub(super) fn a_key_works_within_one_batch(desk: &mut Desk) {
     assert_eq!(desk.counts().pending, 2);
 }
 
+/// A store may insert many rows at once, which must not show: neither where one of them is not new, nor in the numbers.
+pub(super) fn among_many_new_tasks_known_ones_are_found(desk: &mut Desk) {
+    let first = desk.post(keyed("a", "k0"));
+    for (round, known) in [0, 7, 15, 16, 40].into_iter().enumerate() {
+        let key = |place: usize| if place == known { "k0".to_owned() } else { format!("{round}-{place}") };
+        let inserts: Vec<Insert> = (0..50).map(|place| keyed("a", &key(place))).collect();
+        let outcomes = desk.apply(&Batch { inserts, ..Batch::default() }).inserts;
+        let mut ids = Vec::new();
+        for (place, inserted) in outcomes.iter().enumerate() {
+            if place == known {
+                assert_eq!(*inserted, Inserted::Existing { id: first, status: Status::Pending });
+            } else {
+                let id = new_id(inserted);
+                assert_eq!(desk.view(id).key.unwrap().as_str(), key(place));
+                ids.push(id);
+            }
+        }
+        assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+    }
+    assert_eq!(desk.counts().pending, 1 + 5 * 49);
+}
+
 pub(super) fn a_key_with_another_task_is_a_conflict(desk: &mut Desk) {
     let id = desk.post(Insert { not_before: Some(START), ..keyed("a", "k") });
     let first = || Insert { not_before: Some(START), ..keyed("a", "k") };

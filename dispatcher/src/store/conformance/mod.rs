@@ -48,6 +48,7 @@ behaviours! {
         ids_rise_in_the_order_of_the_entries,
         a_known_key_finds_its_task,
         a_key_works_within_one_batch,
+        among_many_new_tasks_known_ones_are_found,
         a_key_with_another_task_is_a_conflict,
         retries_and_waits_do_not_make_it_another_task,
         a_key_is_known_in_every_state,

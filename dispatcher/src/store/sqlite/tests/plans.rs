@@ -32,7 +32,7 @@ fn every_statement_is_a_seek() {
         finishes::PAST,
         finishes::FORGET,
         finishes::KEEP,
-        inserts::INSERT,
+        &inserts::INSERT,
         inserts::FIND,
         batch::ADDED,
         batch::FIRST_EXPIRY,
