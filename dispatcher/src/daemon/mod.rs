@@ -3,6 +3,7 @@
 mod args;
 mod checker;
 mod committer;
+mod copier;
 mod lock;
 mod reader;
 mod space;

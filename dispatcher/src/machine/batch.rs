@@ -217,7 +217,7 @@ impl Machine {
             inserts,
             claims,
         };
-        let entries = count(&batch);
+        let entries = batch.entries();
         if entries == 0 {
             // Nothing is left that did not fit.
             self.disk.is_full = false;
@@ -239,18 +239,4 @@ impl Machine {
 
 fn take_if<T: Default>(wanted: bool, from: &mut T) -> T {
     if wanted { std::mem::take(from) } else { T::default() }
-}
-
-fn count(batch: &Batch) -> u64 {
-    let lists = [
-        batch.finishes.len(),
-        batch.releases.len(),
-        batch.cancels.len(),
-        batch.retries.len(),
-        usize::from(batch.expire),
-        usize::from(batch.prune.is_some()),
-        batch.inserts.len(),
-        batch.claims.len(),
-    ];
-    lists.iter().sum::<usize>() as u64
 }

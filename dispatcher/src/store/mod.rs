@@ -83,6 +83,23 @@ pub struct Batch {
     pub claims: Vec<Claim>,
 }
 
+impl Batch {
+    /// How many entries it has; a claim is one, however many slots it offers.
+    pub fn entries(&self) -> u64 {
+        let lists = [
+            self.finishes.len(),
+            self.releases.len(),
+            self.cancels.len(),
+            self.retries.len(),
+            usize::from(self.expire),
+            usize::from(self.prune.is_some()),
+            self.inserts.len(),
+            self.claims.len(),
+        ];
+        lists.iter().sum::<usize>() as u64
+    }
+}
+
 /// Tasks that one batch fails as expired; the rest follow in the next one.
 pub const EXPIRE_MAX: usize = 1_000;
 

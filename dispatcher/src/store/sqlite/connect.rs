@@ -56,14 +56,16 @@ impl SqliteStore {
         });
         let first = first.map_err(|error| refusal(path, &error))?;
         let writer = SqliteConnectionManager::file(path).with_flags(flags(false)).with_init(init_writer);
-        let writer = pool(writer, 1).map_err(|error| failed(&error))?;
+        let writer = pool(writer, 1, 1).map_err(|error| failed(&error))?;
         let mut connection = writer.get().map_err(|error| failed(&error))?;
         migrations::runner().set_grouped(true).run(&mut *connection).map_err(|error| failed(&error))?;
         drop((connection, first));
         let readers = SqliteConnectionManager::file(path).with_flags(flags(true)).with_init(init_reader);
-        let readers = pool(readers, READERS).map_err(|error| failed(&error))?;
+        let readers = pool(readers, READERS, READERS).map_err(|error| failed(&error))?;
+        let copier = SqliteConnectionManager::file(path).with_flags(flags(false)).with_init(init_copier);
+        let copier = pool(copier, 1, 0).map_err(|error| failed(&error))?;
         let known = Arc::new(Mutex::new(Known::default()));
-        Ok(Self { path: Arc::new(resolved(path)), writer, readers, known })
+        Ok(Self { path: Arc::new(resolved(path)), readers, copier, writer, known })
     }
 }
 
@@ -88,8 +90,18 @@ fn flags(read_only: bool) -> OpenFlags {
 }
 
 /// Connections live as long as the pool: their caches and prepared statements are worth keeping.
-fn pool(manager: SqliteConnectionManager, size: u32) -> Result<Pool<SqliteConnectionManager>, r2d2::Error> {
-    let builder = Pool::builder().max_size(size).max_lifetime(None).idle_timeout(None).test_on_check_out(false);
+/// So many are opened at once; the others when they are wanted.
+fn pool(
+    manager: SqliteConnectionManager,
+    size: u32,
+    at_once: u32,
+) -> Result<Pool<SqliteConnectionManager>, r2d2::Error> {
+    let builder = Pool::builder()
+        .max_size(size)
+        .min_idle(Some(at_once))
+        .max_lifetime(None)
+        .idle_timeout(None)
+        .test_on_check_out(false);
     builder.connection_timeout(OPEN_PATIENCE).build(manager)
 }
 
@@ -106,6 +118,17 @@ fn init_writer(connection: &mut Connection) -> rusqlite::Result<()> {
     // Checkpoints are made between batches, not in the middle of one.
     demand(connection, "wal_autocheckpoint", 0, 0)?;
     demand(connection, "cache_size", -WRITER_CACHE_KIB, -WRITER_CACHE_KIB)
+}
+
+fn init_copier(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    init(connection)?;
+    // 2 is FULL: the log is synced before it is copied, and the file before the log is used anew.
+    demand(connection, "synchronous", "FULL", 2)?;
+    if cfg!(target_os = "macos") {
+        demand(connection, "fullfsync", 1, 1)?;
+    }
+    demand(connection, "wal_autocheckpoint", 0, 0)
 }
 
 fn init_reader(connection: &mut Connection) -> rusqlite::Result<()> {

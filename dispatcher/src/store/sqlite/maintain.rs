@@ -9,7 +9,7 @@ use super::batch;
 use super::connect::WRITER_PATIENCE;
 use super::look::{APPLICATION_ID, quick_check};
 use super::place::beside;
-use super::{SqliteStore, rows};
+use super::{SqliteStore, keep_log, rows};
 use crate::store::StoreError;
 
 /// How long a batch may be kept waiting for readers to leave the log, so that it can be truncated.
@@ -41,6 +41,19 @@ impl SqliteStore {
         })?;
         let file = std::fs::metadata(beside(&self.path, "-wal"));
         Ok(Wal { bytes: file.map_or(0, |file| file.len()), left: logged.saturating_sub(copied).max(0).unsigned_abs() })
+    }
+
+    /// Copies the log into the file as far as it goes now, with a connection of its own, so that batches go on meanwhile.
+    /// What they add is left for [`SqliteStore::checkpoint`], which then keeps the writer waiting for that little alone.
+    pub fn copy_log(&self) -> Result<(), StoreError> {
+        let connection = self.copier.get()?;
+        let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        let copied = copied.map_err(StoreError::from);
+        if let Err(StoreError::Unavailable(_)) = copied {
+            keep_log(&connection)?;
+            keep_log(&*self.writer.get()?)?;
+        }
+        copied
     }
 
     /// Copies all of the log into the file and begins a new one; for the start after the disk has failed, before

@@ -51,7 +51,9 @@ const READ_LOOKS_EVERY: i32 = 10_000;
 pub struct SqliteStore {
     path: Arc<PathBuf>,
     readers: Pool<SqliteConnectionManager>,
-    /// After the readers, so that it closes last: that empties the log into the file, which a reader cannot.
+    /// Copies a long log into the file while the writer goes on. Opened when that is first wanted.
+    copier: Pool<SqliteConnectionManager>,
+    /// After all others, so that it closes last: that empties the log into the file, which a reader cannot.
     writer: Pool<SqliteConnectionManager>,
     known: Arc<Mutex<Known>>,
 }
@@ -104,6 +106,13 @@ impl Store for SqliteStore {
     }
 }
 
+/// The disk has failed. What the connection takes for copied into the file may not be there, so closing it must not
+/// remove the log.
+fn keep_log(connection: &Connection) -> Result<(), StoreError> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
+}
+
 impl SqliteStore {
     fn read_within(&self, limit: Duration, query: &Query) -> Result<Answer, StoreError> {
         let mut connection = self.readers.get()?;
@@ -120,8 +129,7 @@ impl SqliteStore {
         let mut connection = self.writer.get()?;
         let done = work(&mut connection);
         if let Err(StoreError::Unavailable(_)) = done {
-            // What it takes for copied into the file may not be there, so closing must not remove the log.
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            keep_log(&connection)?;
         }
         done
     }

@@ -26,6 +26,24 @@ fn a_checkpoint_empties_the_log_so_that_it_does_not_grow() {
 }
 
 #[test]
+fn what_was_copied_beside_the_work_is_left_out_of_the_checkpoint_that_follows() {
+    let mut file = File::new();
+    let mut sizes = Vec::new();
+    for _ in 0..3 {
+        file.apply(&Batch { inserts: vec![task("a"); 2000], ..Batch::default() });
+        file.store.copy_log().unwrap();
+        file.post();
+        let wal = file.store.checkpoint(false).unwrap();
+        assert_eq!(wal.left, 0);
+        sizes.push(wal.bytes);
+    }
+    assert!(sizes[2] <= sizes[0] * 2, "the log starts again from its beginning: {sizes:?}");
+    let file = file.restart();
+    assert_eq!(file.counts()[0], 3 * 2001);
+    file.store.check().unwrap();
+}
+
+#[test]
 fn a_reader_keeps_back_what_a_checkpoint_copies() {
     let mut file = File::new();
     file.store.checkpoint(true).unwrap();
