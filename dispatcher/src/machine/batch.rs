@@ -186,9 +186,13 @@ impl Machine {
         nothing || self.disk.failures >= FAREWELL_TRIES
     }
 
-    /// The next batch to commit, with claims for all slots that are free; `None` when there is nothing to
-    /// do.
-    pub(super) fn close_batch(&mut self, now: Timestamp) -> Option<Box<Batch>> {
+    /// The next batch to commit, if none is being committed.
+    pub(super) fn next_batch(&mut self, now: Timestamp) -> Option<Box<Batch>> {
+        if self.in_flight.is_some() { None } else { self.close_batch(now) }
+    }
+
+    /// The open batch with claims for all slots that are free; `None` when there is nothing to do.
+    fn close_batch(&mut self, now: Timestamp) -> Option<Box<Batch>> {
         if now < self.disk.pause_until {
             return None;
         }

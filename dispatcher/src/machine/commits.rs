@@ -4,7 +4,7 @@ use taskgrid_protocol::body::{OrderReply, PostReply, ResultReply, Status, Stored
 use taskgrid_protocol::error::TaskError;
 use taskgrid_protocol::{ErrorCode, Lease, ReplyTo, TaskId, Timestamp};
 
-use super::batch::Posted;
+use super::batch::{Hung, Posted};
 use super::roster::WorkerKey;
 use super::waiters::{done_reply, empty_reply, result_reply};
 use super::{Alarm, Machine};
@@ -13,12 +13,31 @@ use crate::store::{
     Running,
 };
 
+/// A batch that is on stable storage.
+#[derive(Debug)]
+pub(super) struct Committed {
+    batch: Batch,
+    hung: Hung,
+    outcomes: Outcomes,
+}
+
 impl Machine {
-    pub(super) fn handle_committed(&mut self, now: Timestamp, batch: Batch, outcomes: Outcomes) {
+    /// The next batch may be committed now. It goes first: to look at the outcomes of a large one takes as long as to
+    /// commit it, and the disk would stand still meanwhile. So whoever closes a batch knows nothing of what came of
+    /// the one before: slots that it frees are offered one batch later, and types that it claims from are claimed from
+    /// again in the one after.
+    pub(super) fn note_committed(&mut self, now: Timestamp, batch: Batch, outcomes: Outcomes) {
+        self.look_at_outcomes(now);
         let hung = self.in_flight.take().expect("only a batch that was handed out is committed");
         self.disk.is_full = false;
         self.disk.failures = 0;
         self.pending = outcomes.pending;
+        self.committed = Some(Committed { batch, hung, outcomes });
+    }
+
+    /// Replies leave, attempts begin and end.
+    pub(super) fn look_at_outcomes(&mut self, now: Timestamp) {
+        let Some(Committed { batch, hung, outcomes }) = self.committed.take() else { return };
         assert_eq!(batch.inserts.len(), outcomes.inserts.len(), "one outcome an insert");
         assert_eq!(batch.finishes.len(), outcomes.finishes.len(), "one outcome a finish");
         for ((finish, reply_to), outcome) in batch.finishes.into_iter().zip(&hung.finishes).zip(outcomes.finishes) {

@@ -40,6 +40,7 @@ pub use limits::READS_MAX;
 
 use attempts::Attempts;
 use batch::{Hung, OpenBatch};
+use commits::Committed;
 use disk::Disk;
 use finder::Finder;
 use queries::Reads;
@@ -175,6 +176,8 @@ pub struct Machine {
     open: OpenBatch,
     /// The replies of the batch that is being committed.
     in_flight: Option<Hung>,
+    /// What came of the batch before, while that has not been looked at.
+    committed: Option<Committed>,
     /// Results of plain workers whose host is being looked up.
     parked: BTreeMap<String, Vec<(SocketAddr, Message)>>,
     outbox: Outbox<Sending>,
@@ -208,6 +211,7 @@ impl Machine {
             reads: Reads::default(),
             open: OpenBatch::default(),
             in_flight: None,
+            committed: None,
             parked: BTreeMap::new(),
             outbox: Outbox::default(),
             resolver: Resolver::default(),
@@ -322,7 +326,7 @@ impl Node for Machine {
 
     fn handle_event(&mut self, now: Timestamp, event: Event) {
         match event {
-            Event::Committed(batch, outcomes) => self.handle_committed(now, *batch, outcomes),
+            Event::Committed(batch, outcomes) => self.note_committed(now, *batch, outcomes),
             Event::DiskFull(batch) => self.handle_disk_full(now, *batch),
             Event::FreeSpace(bytes) => self.disk.free = Some(bytes),
             Event::Read { ticket, answer, at } => self.handle_read(now, ticket, answer, at),
@@ -359,20 +363,24 @@ impl Node for Machine {
     }
 
     fn poll_effect(&mut self, now: Timestamp) -> Option<Effect> {
+        // What has filled meanwhile is committed while the outcomes of the batch before are looked at.
+        if let Some(batch) = self.next_batch(now) {
+            return Some(Effect::Commit(batch));
+        }
+        self.look_at_outcomes(now);
         if let Some(name) = self.resolver.poll() {
             return Some(Effect::Resolve(name));
         }
         if let Some(effect) = self.effects.pop_front() {
             return Some(effect);
         }
-        if self.in_flight.is_none() {
-            if let Some(batch) = self.close_batch(now) {
-                return Some(Effect::Commit(batch));
-            }
-            if self.draining && !self.exited && self.reads.is_empty() && self.has_nothing_to_commit() {
-                self.exited = true;
-                return Some(Effect::Exit);
-            }
+        if let Some(batch) = self.next_batch(now) {
+            return Some(Effect::Commit(batch));
+        }
+        let is_idle = self.in_flight.is_none() && self.reads.is_empty() && self.has_nothing_to_commit();
+        if self.draining && !self.exited && is_idle {
+            self.exited = true;
+            return Some(Effect::Exit);
         }
         None
     }

@@ -268,10 +268,16 @@ impl Grid {
 
     pub(super) fn settle(&mut self) {
         loop {
+            let effect = self.machine.poll_effect(self.now);
+            let mut has_sent = false;
             while let Some(transmit) = self.machine.poll_transmit() {
                 self.keep(&transmit);
+                has_sent = true;
             }
-            let Some(effect) = self.machine.poll_effect(self.now) else { break };
+            let Some(effect) = effect else {
+                // The name service may have answered.
+                if has_sent { continue } else { break }
+            };
             match effect {
                 Effect::Commit(batch) if self.disk_is_slow => self.held = Some(batch),
                 Effect::Commit(batch) => self.commit(batch),

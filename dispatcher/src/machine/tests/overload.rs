@@ -124,7 +124,8 @@ fn who_waits_is_not_shed_with_the_reads() {
     grid.disk_is_slow = true;
     grid.advance(Duration::from_secs(6));
     let result = r#"{"type":"RESULT_RETURN","id":1,"lease":"l","data":{"task_id":9,"result":1}}"#;
-    for _ in 0..33 {
+    // Half of the room for results, and one batch that is handed out first.
+    for _ in 0..37 {
         let many = format!("[{}]", vec![result; 1_000].join(","));
         grid.send_bytes(WORKER, many.as_bytes());
     }
