@@ -25,7 +25,7 @@ impl Machine {
         if self.is_for_another(beside.instance.as_ref()) {
             return self.send_reject(&name, task.id, route, &RejectReason::Replaced.into());
         }
-        if let Some(refusal) = self.objection(now, &task) {
+        if let Some(refusal) = self.objection(now, &task, route) {
             self.send_reject(&name, task.id, route, &refusal);
             return self.memory.refuse(now, name, (task.id, task.timestamp_created), route, refusal);
         }
@@ -43,11 +43,15 @@ impl Machine {
     }
 
     /// Why a new attempt is not started here, if it is not.
-    fn objection(&mut self, now: Timestamp, task: &TaskObject) -> Option<Refusal> {
+    fn objection(&mut self, now: Timestamp, task: &TaskObject, route: Route) -> Option<Refusal> {
         if let Some(holder) = self.memory.holder_of(&(task.id, task.timestamp_created)).cloned() {
             if !self.has_failed(&holder) {
-                // The dispatcher has given the older attempt up, but it is here: one run serves both (R22).
-                self.send_result_again(now, &holder, None);
+                // The dispatcher has given the older attempt up, but it is here: one run serves both (R22). It may have
+                // moved since, and then knows nothing of this one yet.
+                if let Some(attempt) = self.memory.get_mut(&holder) {
+                    attempt.route = route;
+                }
+                self.send_result_again(now, &holder, Some(route.dispatcher));
                 return Some(Refusal { reason: RejectReason::AlreadyRunning, holds: holder.lease().cloned() });
             }
             self.withdraw_failure(now, &holder);
