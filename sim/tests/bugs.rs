@@ -93,3 +93,8 @@ fn a_result_that_is_said_to_be_stored_too_early_is_noticed() {
 fn a_refusal_of_what_is_stored_is_noticed() {
     is_noticed(Bug::RefusesWhatItStores, Profile::Everything, &["I4"]);
 }
+
+#[test]
+fn a_time_limit_that_counts_while_a_task_waits_is_noticed() {
+    is_noticed(Bug::CallsWaitingRunning, Profile::Clean, &["I13"]);
+}

@@ -28,6 +28,10 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "N", env = "TASKGRID_CONCURRENCY")]
     concurrency: Option<u32>,
 
+    /// How many tasks to take beyond those [see taskgrid worker --help].
+    #[arg(long, value_name = "N", default_value_t = 0, env = "TASKGRID_PREFETCH")]
+    prefetch: u32,
+
     #[command(flatten)]
     retention: RetentionArgs,
 
@@ -103,6 +107,7 @@ async fn start_all(
     let worker = WorkerArgs {
         handlers: args.handlers.clone(),
         concurrency: args.concurrency.unwrap_or(defaults.concurrency),
+        prefetch: args.prefetch,
         ..defaults
     };
     Part::start(parts, ended, "worker", async move |shutdown, ready| {

@@ -125,6 +125,13 @@ impl WorkerBuilder {
         self
     }
 
+    /// How many tasks to take beyond those that run, so that the next one is here when a handler ends; none unless said.
+    /// For many short tasks: one that waits here for a long one is not given to another worker.
+    pub fn prefetch(mut self, tasks: u32) -> Self {
+        self.args.prefetch = tasks;
+        self
+    }
+
     /// The `--lease` of the dispatcher, 30 seconds unless said. A third of it passes between two signs of life of
     /// running tasks.
     pub fn lease(mut self, lease: Duration) -> Self {
@@ -239,6 +246,8 @@ mod tests {
         assert!(first.contains("a task type has"), "{first}");
         let busy = refused(Worker::builder().handler("echo", echo).concurrency(0)).await;
         assert!(busy.contains("--concurrency"), "{busy}");
+        let greedy = refused(Worker::builder().handler("echo", echo).concurrency(1_000).prefetch(25)).await;
+        assert!(greedy.contains("--prefetch"), "{greedy}");
         let nowhere = refused(Worker::builder().handler("echo", echo).nameservice("here")).await;
         assert!(nowhere.contains("--nameservice 'here'"), "{nowhere}");
     }

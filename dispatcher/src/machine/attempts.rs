@@ -22,8 +22,10 @@ pub(super) enum Stage {
     Unsent,
     /// TASK has left at this moment.
     Sent(Timestamp),
-    /// The worker has said that it has it, first at this moment.
-    Acknowledged(Timestamp),
+    /// The worker has it, and has not said that its handler has started.
+    Held,
+    /// The worker has said that its handler has started, first at this moment.
+    Started(Timestamp),
 }
 
 /// The current attempt of a running task.
@@ -75,9 +77,14 @@ impl Attempt {
     /// When the dispatcher ends it, whatever the worker says (R24).
     fn timeout_at(&self) -> Option<Timestamp> {
         match (self.stage, &self.lease) {
-            (Stage::Acknowledged(at), Some(_)) | (Stage::Sent(at), None) => Some(at + self.timeout + TIMEOUT_MARGIN),
+            (Stage::Started(at), Some(_)) | (Stage::Sent(at), None) => Some(at + self.timeout + TIMEOUT_MARGIN),
             _ => None,
         }
+    }
+
+    /// Whether its worker has said that it has it.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        matches!(self.stage, Stage::Held | Stage::Started(_))
     }
 
     /// When a worker that has not answered its TASK counts as silent (R13).
@@ -256,18 +263,25 @@ impl Machine {
         }
     }
 
-    /// The worker has the attempt: its lease begins anew (R16).
-    pub(super) fn renew(&mut self, now: Timestamp, task: TaskId) {
+    /// The worker has the attempt: its lease begins anew (R16). Once its handler has started, no word that it waits counts
+    /// any more: that one was long under way.
+    pub(super) fn renew(&mut self, now: Timestamp, task: TaskId, has_started: bool) {
         let lease = self.config.lease;
         let Some(attempt) = self.attempts.get_mut(task) else { return };
         attempt.lease_until = now + lease;
-        if !matches!(attempt.stage, Stage::Acknowledged(_)) {
-            attempt.stage = Stage::Acknowledged(now);
+        let is_answer = !attempt.is_acknowledged();
+        let stage = match attempt.stage {
+            Stage::Started(_) => return,
+            _ if has_started => Stage::Started(now),
+            _ => Stage::Held,
+        };
+        attempt.stage = stage;
+        if is_answer {
             attempt.task = None;
             self.outbox.answered(now, &Sending::Task(task));
             self.outbox.answered(now, &Sending::Revoke(task));
-            self.set_attempt_alarm(now, task);
         }
+        self.set_attempt_alarm(now, task);
     }
 
     /// Only ever set earlier than needed: renewing a lease moves no alarm, the alarm looks at the lease.

@@ -29,14 +29,16 @@ impl Machine {
     /// Nothing was heard of an attempt for a whole lease (R14, R17, R25).
     pub(super) fn handle_lease_lost(&mut self, task: TaskId) {
         let Some(attempt) = self.attempts.get(task) else { return };
-        let acknowledged = matches!(attempt.stage, Stage::Acknowledged(_));
+        let started = matches!(attempt.stage, Stage::Started(_));
         let plain = attempt.lease.is_none();
         // Silent here and at the name service, or replaced: the process is gone. Silent here alone, or with a
         // name service that cannot be asked, it may be a partition, which must not look like poison.
         let listed = self.roster.get(attempt.worker).is_some_and(|worker| worker.listed);
         let lost = !plain && (attempt.replaced || !listed && self.finder.has_told());
-        // What the dispatcher before this one has heard is not known, so it may have run.
-        let charged = acknowledged || plain || lost || attempt.recovered;
+        // Of an older run that stands for it, and of what the dispatcher before this one has heard, it is not known whether
+        // it has started.
+        let unknown = attempt.also_known_as.is_some() || attempt.recovered;
+        let charged = started || plain || lost || unknown;
         let (outcome, code) = if lost {
             (Outcome::WorkerLost, task_code::WORKER_LOST)
         } else {

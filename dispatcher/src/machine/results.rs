@@ -97,7 +97,7 @@ impl Machine {
     pub(super) fn handle_ack(&mut self, now: Timestamp, ack: TaskAck, lease: Option<Lease>) {
         let Some(lease) = lease else { return };
         if self.attempts.get(ack.task_id).is_some_and(|attempt| attempt.is_under(&lease)) {
-            self.renew(now, ack.task_id);
+            self.renew(now, ack.task_id, !ack.waiting);
             self.outbox.answered(now, &Sending::Revoke(ack.task_id));
         }
         self.outbox.answered(now, &Sending::Cancel(ack.task_id, lease));
@@ -117,7 +117,8 @@ impl Machine {
                 // The worker runs an older attempt that was given up: that run is this attempt now, which
                 // costs an attempt's number but no second run.
                 attempt.also_known_as = reject.holds;
-                return self.renew(now, task);
+                // Whether that one has started its next word tells.
+                return self.renew(now, task, false);
             }
             RejectReason::Replaced => return self.handle_denied(now, task, beside.instance),
             RejectReason::Cancelled if attempt.replaced => return self.handle_denied(now, task, None),
@@ -184,7 +185,7 @@ impl Machine {
             if self.outbox.contains(&Sending::Cancel(beat.task_id, beat.lease.clone())) {
                 reply.cancel.push(beat.lease);
             } else if worker.is_some() {
-                self.renew(now, beat.task_id);
+                self.renew(now, beat.task_id, !beat.waiting);
                 self.note_progress(beat.task_id, beat.progress);
             } else {
                 reply.unknown.push(beat.lease);

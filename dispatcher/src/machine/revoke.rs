@@ -102,7 +102,7 @@ impl Machine {
             }
         }
         self.outbox.answered(now, &Sending::Revoke(task));
-        let (worker, may_be_heard) = (attempt.worker, matches!(attempt.stage, Stage::Acknowledged(_)));
+        let (worker, may_be_heard) = (attempt.worker, attempt.is_acknowledged());
         if !attempt.replaced {
             self.doubt(now, task);
             self.roster.deny(now, worker);

@@ -15,7 +15,9 @@ use crate::{requests, words};
 
 const MOSTLY: [&str; 6] = ["TASK", "TASK", "TASK", "TASK", "TASK_CANCEL", "RESPONSE"];
 
-const CAPACITY: u32 = 3;
+const CONCURRENCY: u32 = 2;
+
+const PREFETCH: u32 = 2;
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -29,7 +31,8 @@ pub(crate) fn run(input: &[u8]) -> Reached {
     let config = Config {
         address: "worker:6000".to_owned(),
         types: types(&mut input),
-        capacity: CAPACITY,
+        concurrency: CONCURRENCY,
+        prefetch: PREFETCH,
         nameservices: nameservices.iter().map(ToString::to_string).collect(),
         instance: Instance::generate(&mut rng),
         announce_every: Duration::from_secs(5),
@@ -87,7 +90,7 @@ impl Host {
         match input.below(12) {
             0 | 1 => drop(self.bench.wait(input)),
             2 | 3 => {
-                let index = input.below(CAPACITY as usize);
+                let index = input.below(CONCURRENCY as usize);
                 if let Some(run) = self.handlers.keys().nth(index).copied() {
                     self.end(run, outcome(input));
                 }
@@ -169,7 +172,7 @@ impl Host {
         self.last_run = Some(run);
         let before = self.handlers.insert(run, lease);
         assert!(before.is_none(), "{run:?} is there already");
-        assert!(self.handlers.len() <= CAPACITY as usize, "{} handlers run", self.handlers.len());
+        assert!(self.handlers.len() <= CONCURRENCY as usize, "{} handlers run", self.handlers.len());
     }
 
     /// It is asked to stop. Handlers end when they are told to, and nobody answers: it exits in time.

@@ -50,6 +50,9 @@ pub struct TaskAck {
     pub task_id: TaskId,
     /// How far it is.
     pub state: AckState,
+    /// With `running`: it has not started, and waits for others to end (R13).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waiting: bool,
 }
 
 /// How far an attempt is at its worker.
@@ -100,7 +103,7 @@ pub enum RejectReason {
 /// TASK_HEARTBEAT: one for all attempts of a worker (R16).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskHeartbeat {
-    /// The attempts that run or have ended unstored, at most [`crate::limits::HEARTBEAT_LEASES_MAX`].
+    /// The attempts that wait, run, or have ended unstored, at most [`crate::limits::HEARTBEAT_LEASES_MAX`].
     pub leases: Vec<LeaseBeat>,
     /// The worker takes no further tasks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -114,6 +117,9 @@ pub struct LeaseBeat {
     pub task_id: TaskId,
     /// Under which lease.
     pub lease: Lease,
+    /// It has not started, and waits for others to end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waiting: bool,
     /// How far it is, if its handler tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,

@@ -48,11 +48,13 @@ pub enum Bug {
     AnswersResultsAtOnce,
     /// A definite refusal is sent after the task was stored.
     RefusesWhatItStores,
+    /// A worker says of what waits for a slot that it runs.
+    CallsWaitingRunning,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::AcknowledgesBeforeCommit,
         Self::DoesNotSync,
         Self::KeysAreNotUnique,
@@ -67,6 +69,7 @@ impl Bug {
         Self::RemembersDnsForEver,
         Self::AnswersResultsAtOnce,
         Self::RefusesWhatItStores,
+        Self::CallsWaitingRunning,
     ];
 }
 
@@ -112,6 +115,7 @@ pub fn worker(bug: Option<Bug>, machine: worker::Machine) -> WorkerNode {
     let inner: WorkerNode = Box::new(machine);
     match bug {
         Some(Bug::DeduplicatesByTask) => Box::new(workers::ByTask::new(inner)),
+        Some(Bug::CallsWaitingRunning) => Box::new(workers::Running { inner }),
         _ => inner,
     }
 }

@@ -70,6 +70,7 @@ const CHECKERS: &[(&str, Checker)] = &[
     ("I12 only the current lease is renewed", leases::only_the_current_lease_is_renewed),
     ("I13 no handler runs twice", runs::nothing_runs_twice),
     ("I13 no task fails without a cause", runs::nothing_fails_without_a_cause),
+    ("I13 no attempt times out before it starts", runs::nothing_times_out_unstarted),
     ("I15 times are in order", rows::times_are_in_order),
     ("I16 numbers rise", rows::numbers_rise),
     ("I6 everything comes to rest", rest::everything_ends),

@@ -59,3 +59,23 @@ pub(super) fn nothing_fails_without_a_cause(course: &Course<'_>) -> Verdict {
     }
     Ok(())
 }
+
+/// The time limit of an attempt counts from its start: one that only waits, at its worker or on the way to it, has none.
+/// (At a plain worker it counts from the hand-over.)
+pub(super) fn nothing_times_out_unstarted(course: &Course<'_>) -> Verdict {
+    if course.options.plain_workers > 0 {
+        return Ok(());
+    }
+    let mut starts: BTreeMap<TaskId, usize> = BTreeMap::new();
+    for ran in course.record.journal.iter().filter(|ran| ran.what == Step::Start) {
+        *starts.entry(ran.task).or_default() += 1;
+    }
+    for (id, row) in &course.table.rows {
+        let timeouts = row.attempts.iter().filter(|attempt| attempt.outcome == "timeout").count();
+        let starts = starts.get(id).copied().unwrap_or_default();
+        if timeouts > starts {
+            return Err(format!("{timeouts} attempts of task {} timed out, and {starts} have started", id.0));
+        }
+    }
+    Ok(())
+}

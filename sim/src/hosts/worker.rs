@@ -61,7 +61,8 @@ impl Host for Worker {
         let config = Config {
             address: self.name.clone(),
             types: self.types.clone(),
-            capacity: context.options.capacity,
+            concurrency: context.options.capacity,
+            prefetch: context.options.prefetch,
             nameservices: self.nameservices.clone(),
             instance: Instance::generate(&mut rng),
             announce_every: Duration::from_micros(context.options.announce),

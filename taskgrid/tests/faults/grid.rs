@@ -36,6 +36,7 @@ impl fmt::Display for Program {
 pub(crate) struct Setup {
     pub(crate) workers: usize,
     pub(crate) lease_s: u32,
+    pub(crate) worker_flags: Vec<String>,
     /// Between all programs, where there is any.
     pub(crate) weather: Option<Weather>,
     /// Another place for the database.
@@ -48,7 +49,15 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         // A lease of three seconds: long enough to outlive a hiccup of a busy machine, short enough to wait for.
-        Self { workers: 2, lease_s: 3, weather: None, database: None, around: Vec::new(), environment: Vec::new() }
+        Self {
+            workers: 2,
+            lease_s: 3,
+            worker_flags: Vec::new(),
+            weather: None,
+            database: None,
+            around: Vec::new(),
+            environment: Vec::new(),
+        }
     }
 }
 
@@ -172,6 +181,7 @@ impl Grid {
                 let handlers = self.journal.handlers.to_str().unwrap();
                 let mut args = words(&["worker", "--advertise", &public.to_string(), "--nameservice", &nameservice]);
                 args.extend(words(&["--handlers", handlers, "--lease", &lease, "--heartbeat", "1"]));
+                args.extend(self.setup.worker_flags.iter().cloned());
                 args
             }
         };

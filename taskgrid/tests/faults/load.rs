@@ -22,6 +22,8 @@ pub(crate) const KEY_CONFLICT: &str = "KeyConflict";
 pub(crate) struct Plan {
     /// Each makes one call after the other.
     pub(crate) clients: usize,
+    /// Clients share so many sockets, and what is ready at the same time shares datagrams; `None`: neither.
+    pub(crate) sockets: Option<usize>,
     /// From one call to the next, where the client is not to be as fast as it can.
     pub(crate) pace: Duration,
     /// How long a client asks before an outcome counts as unknown.
@@ -35,7 +37,7 @@ pub(crate) struct Plan {
 impl Default for Plan {
     fn default() -> Self {
         let (pace, patience) = (Duration::from_millis(50), Duration::from_secs(10));
-        Self { clients: 16, pace, patience, journaled: 100, long: 20 }
+        Self { clients: 16, sockets: None, pace, patience, journaled: 100, long: 20 }
     }
 }
 
@@ -52,9 +54,14 @@ impl Load {
         let name = name.to_owned();
         let thread = std::thread::spawn(move || {
             runtime().block_on(async move {
+                let mut sockets = Vec::new();
+                for _ in 0..plan.sockets.unwrap_or(plan.clients) {
+                    let client = Client::connect(&server.to_string()).await.unwrap().with_patience(plan.patience);
+                    sockets.push(if plan.sockets.is_some() { client.packed() } else { client });
+                }
                 let mut clients = JoinSet::new();
                 for number in 0..plan.clients {
-                    let client = Client::connect(&server.to_string()).await.unwrap().with_patience(plan.patience);
+                    let client = sockets[number % sockets.len()].clone();
                     let (name, history) = (format!("{name}-{number}"), history.clone());
                     clients.spawn(Poster { name, client, plan, history, dice: dice.child() }.run(stopped.clone()));
                 }

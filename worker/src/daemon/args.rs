@@ -53,6 +53,11 @@ pub struct WorkerArgs {
     #[arg(long, value_name = "N", default_value_t = default_concurrency(), env = "TASKGRID_CONCURRENCY")]
     pub concurrency: u32,
 
+    /// How many tasks to take beyond those, so that the next one is here when a handler ends. For many short tasks: one
+    /// that waits here for a long one is not given to another worker.
+    #[arg(long, value_name = "N", default_value_t = 0, env = "TASKGRID_PREFETCH")]
+    pub prefetch: u32,
+
     /// A directory of handlers: NAME.py with `def handle(payload)`, or executables that read the payload as
     /// JSON and write the result. Each is the type of its name [default: ./worker_types if it exists].
     #[arg(long, value_name = "DIR", env = "TASKGRID_HANDLERS")]
@@ -96,6 +101,7 @@ impl WorkerArgs {
             nameservice: vec![nameservice],
             types: Vec::new(),
             concurrency: default_concurrency(),
+            prefetch: 0,
             handlers: None,
             handler_memory: HANDLER_MEMORY,
             drain_grace: Duration::from_secs(25),
@@ -108,6 +114,11 @@ impl WorkerArgs {
     pub(crate) fn check(&self) -> Result<(), StartError> {
         if !(1..=CAPACITY_MAX).contains(&self.concurrency) {
             return Err(StartError::configuration(format!("--concurrency must be from 1 to {CAPACITY_MAX}")));
+        }
+        if self.prefetch > CAPACITY_MAX - self.concurrency {
+            return Err(StartError::configuration(format!(
+                "--concurrency and --prefetch must be at most {CAPACITY_MAX} together"
+            )));
         }
         if self.lease / 3 < INTERVAL_MIN {
             return Err(StartError::configuration("--lease must be at least 0.3 seconds, and that of the dispatcher"));

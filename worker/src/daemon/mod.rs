@@ -59,7 +59,8 @@ impl Worker {
         let config = Config {
             address,
             types: serving.keys().cloned().collect(),
-            capacity: args.concurrency,
+            concurrency: args.concurrency,
+            prefetch: args.prefetch,
             nameservices: args.nameservice,
             instance: Instance::generate(&mut random()),
             announce_every: args.heartbeat,
@@ -85,7 +86,7 @@ impl Worker {
         let types: Vec<&str> = self.config.types.iter().map(TaskType::as_str).collect();
         let status = format!(
             "worker listening on {}, registered as {}, {} tasks at a time",
-            self.local, self.config.address, self.config.capacity
+            self.local, self.config.address, self.config.concurrency
         );
         tracing::info!("{status}: {}", types.join(", "));
         pulse.status(&status);

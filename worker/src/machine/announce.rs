@@ -75,7 +75,7 @@ impl Machine {
             task_type: None,
             types: self.config.types.iter().cloned().collect(),
             address: self.config.address.clone(),
-            capacity: Some(self.config.capacity),
+            capacity: Some(self.config.capacity()),
             instance: Some(self.config.instance.clone()),
             interval_s: Some(Span(self.config.announce_every)),
             batch: true,
@@ -153,6 +153,7 @@ impl Machine {
         if self.draining {
             return;
         }
+        self.give_back_unserved(now);
         for service in &mut self.services {
             service.registered = false;
         }

@@ -13,7 +13,7 @@ use super::memory::{Attempt, Name, Route, Stage};
 use super::{Alarm, Asked, Machine};
 
 impl Machine {
-    /// Tells each dispatcher which of its attempts are here, running or not yet stored. What it has not
+    /// Tells each dispatcher which of its attempts are here: waiting, running, or not yet stored. What it has not
     /// answered of the last round is of the past.
     pub(super) fn beat(&mut self, now: Timestamp) {
         self.forget_beats(now);
@@ -24,7 +24,8 @@ impl Machine {
                     Stage::Running(run) => self.runs.progress(run).cloned(),
                     _ => None,
                 };
-                let beat = LeaseBeat { task_id: attempt.task.0, lease, progress };
+                let waiting = matches!(attempt.stage, Stage::Waiting(_));
+                let beat = LeaseBeat { task_id: attempt.task.0, lease, waiting, progress };
                 beats.entry(attempt.route.dispatcher).or_default().push(beat);
             }
         }
@@ -68,8 +69,8 @@ impl Machine {
         let Ok(reply) = data.read::<HeartbeatReply>() else { return };
         let stopped: BTreeSet<Lease> = reply.cancel.into_iter().collect();
         let is_stopped = |name: &Name| name.lease().is_some_and(|lease| stopped.contains(lease));
-        let running = |attempt: &Attempt| matches!(attempt.stage, Stage::Running(_));
-        let here = self.memory.live().filter(|(name, attempt)| is_stopped(name) && running(attempt));
+        let unended = |attempt: &Attempt| matches!(attempt.stage, Stage::Waiting(_) | Stage::Running(_));
+        let here = self.memory.live().filter(|(name, attempt)| is_stopped(name) && unended(attempt));
         let here: Vec<(Name, TaskId, Route)> =
             here.map(|(name, attempt)| (name.clone(), attempt.task.0, attempt.route)).collect();
         for (name, task, route) in here {

@@ -1,7 +1,7 @@
 //! Stopping without losing anything (R39).
 //!
 //! The worker leaves the lists of the name services, tells its dispatchers, and takes nothing new. Handlers
-//! may go on for the grace. What still runs then is stopped and given back: the dispatcher does not charge
+//! may go on for the grace; what waits for them is given back at once. What still runs then is stopped and given back: the dispatcher does not charge
 //! it, since a task that outlasts some restarts of its workers has not failed.
 
 use taskgrid_protocol::body::{RejectReason, TaskHeartbeat};
@@ -19,6 +19,7 @@ impl Machine {
             return;
         }
         self.draining = true;
+        self.give_back_waiting(now);
         self.deregister(now);
         self.beat(now);
         self.take_leave(now);

@@ -14,8 +14,11 @@ pub struct Config {
     pub address: String,
     /// The types that it serves, until [`Event::Types`] says otherwise.
     pub types: BTreeSet<TaskType>,
-    /// How many handlers run at a time, at most [`CAPACITY_MAX`](taskgrid_protocol::limits::CAPACITY_MAX).
-    pub capacity: u32,
+    /// How many handlers run at a time.
+    pub concurrency: u32,
+    /// How many tasks it takes beyond those, to have them here when a handler ends. Both together are at most
+    /// [`CAPACITY_MAX`](taskgrid_protocol::limits::CAPACITY_MAX).
+    pub prefetch: u32,
     /// The name services, each `HOST:PORT`. The worker registers at all of them.
     pub nameservices: Vec<String>,
     /// This process (R18).
@@ -26,6 +29,13 @@ pub struct Config {
     pub heartbeat_every: Duration,
     /// How long handlers may go on after [`Event::Drain`] (R39).
     pub grace: Duration,
+}
+
+impl Config {
+    /// How many tasks it takes at a time.
+    pub(super) fn capacity(&self) -> u32 {
+        self.concurrency + self.prefetch
+    }
 }
 
 /// What a handler is given.

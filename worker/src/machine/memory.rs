@@ -51,6 +51,8 @@ pub(super) struct Attempt {
 
 #[derive(Debug)]
 pub(super) enum Stage {
+    /// It waits for others to end.
+    Waiting(RunKey),
     /// Its handler runs.
     Running(RunKey),
     /// Its handler has ended, and the result was sent as this request.
@@ -79,7 +81,7 @@ impl From<RejectReason> for Refusal {
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     attempts: BTreeMap<Name, Attempt>,
-    /// The attempts that run or are unstored.
+    /// The attempts that wait, run, or are unstored.
     live: BTreeMap<TaskKey, Name>,
     /// The leases of all others, the one that ended first in front.
     ended: VecDeque<(Timestamp, Name)>,
@@ -97,12 +99,12 @@ impl Memory {
         self.attempts.get_mut(name)
     }
 
-    /// Under which name a task runs here or waits to be stored.
+    /// Under which name a task is here, from its arrival until its result is stored.
     pub(super) fn holder_of(&self, task: &TaskKey) -> Option<&Name> {
         self.live.get(task)
     }
 
-    /// The attempts that run or are unstored, by task.
+    /// The attempts that wait, run, or are unstored, by task.
     pub(super) fn live(&self) -> impl Iterator<Item = (&Name, &Attempt)> {
         self.live.values().filter_map(|name| Some((name, self.attempts.get(name)?)))
     }
@@ -116,11 +118,18 @@ impl Memory {
         self.live.len()
     }
 
-    /// An attempt is started.
-    pub(super) fn start(&mut self, name: Name, task: TaskKey, route: Route, run: RunKey) {
+    /// An attempt is taken, to wait or to run.
+    pub(super) fn take(&mut self, name: Name, task: TaskKey, route: Route, stage: Stage) {
         self.live.insert(task, name.clone());
-        let before = self.attempts.insert(name, Attempt { task, route, stage: Stage::Running(run) });
-        assert!(before.is_none(), "an attempt is started once");
+        let before = self.attempts.insert(name, Attempt { task, route, stage });
+        assert!(before.is_none(), "an attempt is taken once");
+    }
+
+    /// An attempt that has waited is started.
+    pub(super) fn start(&mut self, name: &Name) {
+        let attempt = self.attempts.get_mut(name).expect("what waits is remembered");
+        let Stage::Waiting(run) = attempt.stage else { unreachable!("an attempt is started once") };
+        attempt.stage = Stage::Running(run);
     }
 
     /// An attempt will not be started here, or not be heard of again.
@@ -211,7 +220,7 @@ mod tests {
     }
 
     fn stored(memory: &mut Memory, now: Timestamp, number: usize, result_bytes: usize) {
-        memory.start(name(number), task(number), route(), RunKey(0));
+        memory.take(name(number), task(number), route(), Stage::Running(RunKey(0)));
         let result = Json::string(&"x".repeat(result_bytes));
         let returned = ResultReturn { task_id: task(number).0, result: Some(result), error: None };
         memory.get_mut(&name(number)).unwrap().stage = Stage::Unstored(0, Box::new(returned));
@@ -236,7 +245,7 @@ mod tests {
     #[test]
     fn at_the_limit_the_lease_that_ended_first_makes_room_and_live_ones_stay() {
         let mut memory = Memory::default();
-        memory.start(name(0), task(0), route(), RunKey(0));
+        memory.take(name(0), task(0), route(), Stage::Running(RunKey(0)));
         for number in 1..=LEASES_MAX {
             memory.refuse(Timestamp::ZERO, name(number), task(number), route(), RejectReason::Busy.into());
         }

@@ -19,6 +19,7 @@ mod results;
 mod runs;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ pub use interface::{Config, Effect, Event, Exit, Note, Outcome, RunKey, Task};
 use announce::Service;
 use memory::{Memory, Name};
 use runs::Runs;
+use waiting::Waiting;
 
 /// What a request is about that awaits an answer.
 #[derive(Clone, Debug)]
@@ -57,7 +59,7 @@ enum Asked {
 /// What an alarm is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Alarm {
-    /// A handler has run for so long that it is acknowledged, or stopped.
+    /// An attempt is here for so long that it is acknowledged, or has run for so long that it is stopped.
     Run(RunKey),
     /// It is time to announce the worker at this name service.
     Announce(usize),
@@ -77,6 +79,7 @@ pub struct Machine {
     services: Vec<Service>,
     memory: Memory,
     runs: Runs,
+    waiting: Waiting,
     asked: BTreeMap<u64, Asked>,
     /// When dispatchers were last told which attempts are here.
     beat_at: Option<Timestamp>,
@@ -95,7 +98,8 @@ pub struct Machine {
 impl Machine {
     /// A worker that announces itself at once.
     pub fn new(now: Timestamp, config: Config, mut rng: ChaCha12Rng) -> Self {
-        assert!((1..=CAPACITY_MAX).contains(&config.capacity), "the capacity is checked where it is read");
+        assert!(config.concurrency > 0, "a worker can run a task");
+        assert!(config.capacity() <= CAPACITY_MAX, "the capacity is checked where it is read");
         let mut machine = Self {
             services: config.nameservices.iter().cloned().map(Service::new).collect(),
             config,
@@ -104,6 +108,7 @@ impl Machine {
             rng,
             memory: Memory::default(),
             runs: Runs::default(),
+            waiting: Waiting::default(),
             asked: BTreeMap::new(),
             beat_at: None,
             outbox: Outbox::default(),
@@ -120,7 +125,8 @@ impl Machine {
 
     /// How many more tasks it takes.
     fn free_slots(&self) -> u32 {
-        if self.draining { 0 } else { self.config.capacity.saturating_sub(self.runs.count()) }
+        let taken = self.runs.count() + self.waiting.count();
+        if self.draining { 0 } else { self.config.capacity().saturating_sub(taken) }
     }
 
     fn note(&mut self, note: Note) {

@@ -10,7 +10,8 @@ use taskgrid_protocol::{Beside, Body, ErrorCode, Instance, Message, ReplyTo, Tas
 use super::limits::{BUSY_PAUSE, UNSTORED_MAX};
 use super::memory::{Name, Refusal, Route, Stage};
 use super::runs::Why;
-use super::{Machine, Task};
+use super::waiting::Given;
+use super::{Alarm, Machine, Task};
 
 impl Machine {
     /// TASK. Answered by TASK_ACK, TASK_REJECT or the result itself (R13).
@@ -25,13 +26,15 @@ impl Machine {
         if self.is_for_another(beside.instance.as_ref()) {
             return self.send_reject(&name, task.id, route, &RejectReason::Replaced.into());
         }
-        if let Some(refusal) = self.objection(now, &task) {
+        if let Some(refusal) = self.objection(now, &task, route) {
             self.send_reject(&name, task.id, route, &refusal);
             return self.memory.refuse(now, name, (task.id, task.timestamp_created), route, refusal);
         }
         let timeout = beside.timeout_s.map_or(TIMEOUT_DEFAULT, Duration::from_secs);
-        let run = self.begin(now, name.clone(), timeout);
-        self.memory.start(name.clone(), (task.id, task.timestamp_created), route, run);
+        let run = self.runs.next_key();
+        let starts = self.has_slot();
+        let stage = if starts { Stage::Running(run) } else { Stage::Waiting(run) };
+        self.memory.take(name.clone(), (task.id, task.timestamp_created), route, stage);
         let task = Task {
             id: task.id,
             task_type: task.task_type,
@@ -39,15 +42,21 @@ impl Machine {
             attempt: beside.attempt.unwrap_or(1),
             lease: name.lease().cloned(),
         };
-        self.effects.push_back(super::Effect::Run(run, task));
+        self.timers.set_earlier(Alarm::Heartbeat, now + self.config.heartbeat_every);
+        let given = Given { name, task, timeout, came: now };
+        if starts { self.begin(now, run, given) } else { self.wait(now, run, given) }
     }
 
     /// Why a new attempt is not started here, if it is not.
-    fn objection(&mut self, now: Timestamp, task: &TaskObject) -> Option<Refusal> {
+    fn objection(&mut self, now: Timestamp, task: &TaskObject, route: Route) -> Option<Refusal> {
         if let Some(holder) = self.memory.holder_of(&(task.id, task.timestamp_created)).cloned() {
             if !self.has_failed(&holder) {
-                // The dispatcher has given the older attempt up, but it is here: one run serves both (R22).
-                self.send_result_again(now, &holder, None);
+                // The dispatcher has given the older attempt up, but it is here: one run serves both (R22). It may have
+                // moved since, and then knows nothing of this one yet.
+                if let Some(attempt) = self.memory.get_mut(&holder) {
+                    attempt.route = route;
+                }
+                self.send_result_again(now, &holder, Some(route.dispatcher));
                 return Some(Refusal { reason: RejectReason::AlreadyRunning, holds: holder.lease().cloned() });
             }
             self.withdraw_failure(now, &holder);
@@ -79,13 +88,14 @@ impl Machine {
         attempt.route = route;
         let task = attempt.task.0;
         match &attempt.stage {
-            Stage::Running(_) => self.send_ack(name, task, route, AckState::Running),
+            Stage::Waiting(_) => self.send_ack(name, route, waiting_ack(task)),
+            Stage::Running(_) => self.send_ack(name, route, ack(task, AckState::Running)),
             Stage::Unstored(..) => self.send_result_again(now, name, Some(route.dispatcher)),
             Stage::Stored(Some(returned)) => {
                 let returned = returned.clone();
                 self.send_stored_result(name, route, *returned);
             }
-            Stage::Stored(None) => self.send_ack(name, task, route, AckState::Done),
+            Stage::Stored(None) => self.send_ack(name, route, ack(task, AckState::Done)),
             Stage::Refused(refusal) => {
                 let refusal = refusal.clone();
                 self.send_reject(name, task, route, &refusal);
@@ -105,24 +115,29 @@ impl Machine {
         let stage = self.memory.get(&name).map(|attempt| &attempt.stage);
         match stage {
             Some(Stage::Running(_)) if cancel.unless_started => {
-                self.send_ack(&name, cancel.task_id, route, AckState::Running);
+                self.send_ack(&name, route, ack(cancel.task_id, AckState::Running));
             }
-            Some(Stage::Unstored(..) | Stage::Stored(_)) => self.send_ack(&name, cancel.task_id, route, AckState::Done),
+            Some(Stage::Unstored(..) | Stage::Stored(_)) => {
+                self.send_ack(&name, route, ack(cancel.task_id, AckState::Done));
+            }
             // Whether it has started only the process before this one could say.
             None if cancel.unless_started && self.is_for_another(beside.instance.as_ref()) => {
                 self.send_reject(&name, cancel.task_id, route, &RejectReason::Replaced.into());
             }
-            Some(Stage::Running(_) | Stage::Refused(_)) | None => self.abandon(now, name, cancel.task_id, route),
+            Some(Stage::Waiting(_) | Stage::Running(_) | Stage::Refused(_)) | None => {
+                self.abandon(now, name, cancel.task_id, route)
+            }
         }
     }
 
-    /// Stops an attempt if it runs, sees to it that it is never started, and says so.
+    /// Stops an attempt if it runs, takes it from those that wait, sees to it that it is never started, and says so.
     pub(super) fn abandon(&mut self, now: Timestamp, name: Name, task: TaskId, route: Route) {
         let attempt = self.memory.get(&name);
         let task_key = attempt.map_or((task, WallTime::from_millis(0)), |attempt| attempt.task);
-        if let Some(Stage::Running(run)) = attempt.map(|attempt| &attempt.stage) {
-            let run = *run;
-            self.stop(run, Why::Cancelled);
+        match attempt.map(|attempt| &attempt.stage) {
+            Some(Stage::Running(run)) => self.stop(*run, Why::Cancelled),
+            Some(Stage::Waiting(run)) => self.dismiss(*run),
+            _ => {}
         }
         let refusal = Refusal::from(RejectReason::Cancelled);
         self.send_reject(&name, task, route, &refusal);
@@ -130,12 +145,11 @@ impl Machine {
     }
 
     /// A dispatcher without leases knows no TASK_ACK.
-    pub(super) fn send_ack(&mut self, name: &Name, task: TaskId, route: Route, state: AckState) {
+    pub(super) fn send_ack(&mut self, name: &Name, route: Route, ack: TaskAck) {
         if name.lease().is_none() {
             return;
         }
-        let ack = Body::TaskAck(TaskAck { task_id: task, state });
-        let message = Message::new(self.beside(name, None), ack);
+        let message = Message::new(self.beside(name, None), Body::TaskAck(ack));
         self.transmits.push_back(message.transmit(route.dispatcher, route.packed));
     }
 
@@ -156,4 +170,12 @@ impl Machine {
         let instance = replaced.then(|| self.config.instance.clone());
         Message::new(Beside { instance, ..self.beside(name, None) }, Body::TaskReject(reject))
     }
+}
+
+pub(super) fn ack(task_id: TaskId, state: AckState) -> TaskAck {
+    TaskAck { task_id, state, waiting: false }
+}
+
+pub(super) fn waiting_ack(task_id: TaskId) -> TaskAck {
+    TaskAck { waiting: true, ..ack(task_id, AckState::Running) }
 }

@@ -10,6 +10,8 @@ use taskgrid_protocol::limits::VALUE_MAX;
 
 use super::limits::{ACK_AFTER, PROGRESS_EVERY};
 use super::memory::{Name, Stage};
+use super::offers::ack;
+use super::waiting::Given;
 use super::{Alarm, Effect, Machine, Outcome, RunKey};
 
 /// Why a handler is being stopped.
@@ -45,6 +47,12 @@ impl Runs {
         u32::try_from(self.by_key.len()).unwrap_or(u32::MAX)
     }
 
+    /// The name of a run that is to come.
+    pub(super) fn next_key(&mut self) -> RunKey {
+        self.next += 1;
+        RunKey(self.next)
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
@@ -60,15 +68,16 @@ impl Runs {
 }
 
 impl Machine {
-    /// Takes a slot for an attempt. Its time limit counts from now (R24).
-    pub(super) fn begin(&mut self, now: Timestamp, name: Name, timeout: Duration) -> RunKey {
-        let key = RunKey(self.runs.next);
-        self.runs.next += 1;
+    /// Starts the handler of an attempt, which takes a slot. Its time limit counts from now (R24).
+    pub(super) fn begin(&mut self, now: Timestamp, key: RunKey, given: Given) {
+        let Given { name, task, timeout, came } = given;
         let timeout_at = now + timeout;
+        // What was acknowledged as waiting is acknowledged once more, as any that runs long: from that its dispatcher
+        // counts the time limit.
+        let ack_at = if now < came + ACK_AFTER { came + ACK_AFTER } else { now + ACK_AFTER };
         self.runs.by_key.insert(key, Run { name, timeout, timeout_at, stopping: None, progress: None });
-        self.timers.set(Alarm::Run(key), timeout_at.min(now + ACK_AFTER));
-        self.timers.set_earlier(Alarm::Heartbeat, now + self.config.heartbeat_every);
-        key
+        self.timers.set(Alarm::Run(key), timeout_at.min(ack_at));
+        self.effects.push_back(Effect::Run(key, task));
     }
 
     /// Asks a handler to stop, once.
@@ -82,7 +91,7 @@ impl Machine {
     }
 
     pub(super) fn handle_run_alarm(&mut self, now: Timestamp, key: RunKey) {
-        let Some(run) = self.runs.by_key.get(&key) else { return };
+        let Some(run) = self.runs.by_key.get(&key) else { return self.acknowledge_waiting(key) };
         if run.timeout_at <= now {
             return self.stop(key, Why::TimedOut);
         }
@@ -90,7 +99,7 @@ impl Machine {
         self.timers.set(Alarm::Run(key), run.timeout_at);
         if let Some(attempt) = self.memory.get(&name) {
             let (task, route) = (attempt.task.0, attempt.route);
-            self.send_ack(&name, task, route, AckState::Running);
+            self.send_ack(&name, route, ack(task, AckState::Running));
         }
     }
 
@@ -108,11 +117,16 @@ impl Machine {
         }
     }
 
-    /// A handler has ended, and its slot is free. What ended well although it was being stopped is a result
-    /// like any other, unless it was cancelled.
+    /// A handler has ended, and its slot is free.
     pub(super) fn handle_ended(&mut self, now: Timestamp, key: RunKey, outcome: Outcome) {
         let run = self.runs.by_key.remove(&key).expect("each run ends once");
         self.timers.cancel(&Alarm::Run(key));
+        self.conclude(now, key, run, outcome);
+        self.start_waiting(now);
+    }
+
+    /// What ended well although it was being stopped is a result like any other, unless it was cancelled.
+    fn conclude(&mut self, now: Timestamp, key: RunKey, run: Run, outcome: Outcome) {
         let attempt = self.memory.get(&run.name);
         if !attempt.is_some_and(|attempt| matches!(attempt.stage, Stage::Running(current) if current == key)) {
             return;

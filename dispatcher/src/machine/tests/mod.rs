@@ -13,3 +13,4 @@ mod retention;
 mod revoke;
 mod strangers;
 mod submission;
+mod waiting;

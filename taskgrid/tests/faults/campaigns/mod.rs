@@ -3,10 +3,10 @@
 mod clock;
 mod disk;
 mod flips;
+mod full_load;
 mod kills;
 mod network;
 pub(crate) mod order;
-mod overload;
 mod pauses;
 mod reader;
 mod recovery;
@@ -95,11 +95,11 @@ pub(crate) const CAMPAIGNS: &[Campaign] = &[
     Campaign { name: "clock", about: "jumps of the wall clock", brief: 4, long: 40, run: clock::run },
     Campaign { name: "recovery", about: "how long until it works again", brief: 3, long: 20, run: recovery::run },
     Campaign {
-        name: "overload",
+        name: "full-load",
         about: "kill -9 of the dispatcher at full load",
-        brief: 1,
-        long: 10,
-        run: overload::run,
+        brief: 8,
+        long: 40,
+        run: full_load::run,
     },
 ];
 

@@ -63,7 +63,7 @@ fn nothing_is_sent_when_nothing_runs() {
 
 #[test]
 fn many_attempts_are_told_in_pieces_that_fit_into_a_datagram() {
-    let mut rig = Rig::with(Config { capacity: 40, ..config() });
+    let mut rig = Rig::with(Config { concurrency: 40, ..config() });
     for id in 0..40 {
         rig.start(i64::MAX - id, &format!("{id:032}"));
     }
@@ -75,7 +75,7 @@ fn many_attempts_are_told_in_pieces_that_fit_into_a_datagram() {
 
 #[test]
 fn sixteen_attempts_of_our_dispatcher_fit_into_one_heartbeat() {
-    let mut rig = Rig::with(Config { capacity: 17, ..config() });
+    let mut rig = Rig::with(Config { concurrency: 17, ..config() });
     for id in 0..17 {
         rig.start(1_000_000 + id, &format!("{id:024}"));
     }

@@ -5,6 +5,7 @@ mod cancel;
 mod drain;
 mod heartbeat;
 mod offers;
+mod prefetch;
 mod progress;
 mod requests;
 mod results;

@@ -177,6 +177,27 @@ fn a_dispatcher_that_comes_back_elsewhere_gets_what_it_asks_for_there() {
     assert!(rig.take("TASK_HEARTBEAT").iter().all(|beat| beat.to == elsewhere));
 }
 
+/// It had moved, and given the attempt up meanwhile: the result went to where it was no more.
+#[test]
+fn a_dispatcher_that_gives_a_new_lease_elsewhere_gets_there_what_the_old_one_has_come_to() {
+    for ends_before in [true, false] {
+        let mut rig = Rig::new();
+        let elsewhere = "127.0.0.1:4444";
+        let run = rig.start(1, "lease-1");
+        if ends_before {
+            rig.end(run, done());
+        }
+        rig.tell(elsewhere, &task(1, "lease-2"));
+        if !ends_before {
+            rig.end(run, done());
+        }
+        rig.pass(millis(0));
+        let results = rig.take("RESULT_RETURN");
+        let last = results.last().unwrap();
+        assert_eq!((last.to.as_str(), &last.message["lease"]), (elsewhere, &json!("lease-1")));
+    }
+}
+
 #[test]
 fn answers_travel_in_arrays_only_to_those_who_sent_one() {
     let mut rig = Rig::new();

@@ -153,7 +153,7 @@ fn a_dispatcher_without_leases_is_told_nothing() {
 #[test]
 fn heartbeats_with_long_notes_fit_into_a_datagram_too() {
     for note in ["x".repeat(200), "\u{1b}".repeat(200), "é".repeat(100)] {
-        let mut rig = Rig::with(Config { capacity: 40, ..config() });
+        let mut rig = Rig::with(Config { concurrency: 40, ..config() });
         let runs: Vec<_> = (0..40).map(|id| rig.start(i64::MAX - id, &format!("{id:032}"))).collect();
         for run in runs {
             rig.progress(run, 0.123_456, &note);
@@ -177,7 +177,7 @@ fn heartbeats_with_long_notes_fit_into_a_datagram_too() {
 #[test]
 fn a_worker_with_many_attempts_tells_their_fractions_without_notes() {
     let many = u32::try_from(NOTED_MAX).unwrap() + 1;
-    let mut rig = Rig::with(Config { capacity: many, ..config() });
+    let mut rig = Rig::with(Config { concurrency: many, ..config() });
     for id in 0..i64::from(many) {
         let run = rig.start(id, &format!("{id:024}"));
         rig.progress(run, 0.5, "half");

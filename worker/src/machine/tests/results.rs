@@ -108,7 +108,7 @@ fn a_result_above_the_limit_is_a_failure_that_no_attempt_would_mend() {
 
 #[test]
 fn while_too_many_results_are_unstored_no_task_is_taken() {
-    let mut rig = Rig::with(Config { capacity: 1_024, ..config() });
+    let mut rig = Rig::with(Config { concurrency: 1_024, ..config() });
     for id in 0..4_096 {
         let run = rig.start(id, &format!("lease-{id}"));
         rig.end(run, if id % 2 == 0 { done() } else { failed() });

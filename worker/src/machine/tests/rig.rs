@@ -40,7 +40,8 @@ pub(super) fn config() -> Config {
     Config {
         address: "worker-1:6000".to_owned(),
         types: ["reverse", "wait"].map(|name| TaskType::new(name).unwrap()).into(),
-        capacity: 2,
+        concurrency: 2,
+        prefetch: 0,
         nameservices: vec![NAMESERVICE.to_owned()],
         instance: Instance::new("instance-1").unwrap(),
         announce_every: seconds(5),
