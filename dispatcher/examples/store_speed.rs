@@ -1,4 +1,5 @@
-//! What a task costs in the table, in microseconds a row, commits and syncs included.
+//! What a task costs in the table, in microseconds a row, commits and syncs included. `benches/parts` counts the
+//! instructions of the same, without the disk.
 //!
 //! `cargo run --release -p taskgrid-dispatcher --example store_speed [ROWS_IN_THE_WAY]`
 
