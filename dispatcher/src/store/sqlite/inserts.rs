@@ -38,17 +38,27 @@ pub(super) const FIND: &str = "\
     FROM tasks WHERE request_key = ?1";
 
 pub(super) fn insert_all(work: &mut Work<'_>, inserts: &[Insert]) -> Result<Vec<Inserted>, StoreError> {
-    let mut one = work.connection.prepare_cached(&INSERT)?;
-    let mut many = work.connection.prepare_cached(&INSERT_MANY)?;
     let mut outcomes = Vec::with_capacity(inserts.len());
-    for inserts in inserts.chunks(AT_ONCE) {
-        if inserts.len() < AT_ONCE || !insert_many(work, &mut many, inserts, &mut outcomes)? {
-            for insert in inserts {
-                outcomes.push(insert_one(work, &mut one, insert)?);
+    let mut chunks = inserts.chunks_exact(AT_ONCE);
+    // A long statement is long to find among those that are prepared.
+    if inserts.len() >= AT_ONCE {
+        let mut many = work.connection.prepare_cached(&INSERT_MANY)?;
+        for inserts in &mut chunks {
+            if !insert_many(work, &mut many, inserts, &mut outcomes)? {
+                insert_singly(work, inserts, &mut outcomes)?;
             }
         }
     }
+    insert_singly(work, chunks.remainder(), &mut outcomes)?;
     Ok(outcomes)
+}
+
+fn insert_singly(work: &mut Work<'_>, inserts: &[Insert], outcomes: &mut Vec<Inserted>) -> Result<(), StoreError> {
+    let mut one = work.connection.prepare_cached(&INSERT)?;
+    for insert in inserts {
+        outcomes.push(insert_one(work, &mut one, insert)?);
+    }
+    Ok(())
 }
 
 /// What an insert comes to, now.
