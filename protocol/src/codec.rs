@@ -38,6 +38,37 @@ pub fn decode(datagram: &[u8], from: SocketAddr, sink: &mut impl FnMut(Element))
 }
 
 fn decode_array(text: &str, from: SocketAddr, sink: &mut impl FnMut(Element)) {
+    match envelopes(text) {
+        Some(envelopes) => {
+            envelopes.into_iter().filter_map(|(envelope, length)| open(envelope, length, from, true)).for_each(sink);
+        }
+        None => decode_odd_array(text, from, sink),
+    }
+}
+
+/// The elements of an array in which each has the form of a message, with their lengths. Each is read once; to find out
+/// first where each ends takes a third as long again.
+fn envelopes(text: &str) -> Option<Vec<(Envelope<'_>, usize)>> {
+    let mut envelopes = Vec::new();
+    let mut rest = text.trim_ascii().strip_prefix('[')?.trim_ascii_start();
+    loop {
+        let mut element = serde_json::Deserializer::from_str(rest).into_iter();
+        let envelope = element.next()?.ok()?;
+        let (_, behind) = rest.split_at(element.byte_offset());
+        if envelopes.len() == ARRAY_MAX {
+            return None;
+        }
+        envelopes.push((envelope, rest.len() - behind.len()));
+        match behind.trim_ascii_start().split_at_checked(1)? {
+            ("]", "") => return Some(envelopes),
+            (",", behind) => rest = behind.trim_ascii_start(),
+            _ => return None,
+        }
+    }
+}
+
+/// An array that is malformed, too long, or has elements that are.
+fn decode_odd_array(text: &str, from: SocketAddr, sink: &mut impl FnMut(Element)) {
     let to = ReplyTo::new(from, None, true, text.len());
     let elements: Vec<&RawValue> = match serde_json::from_str(text) {
         Ok(elements) => elements,
@@ -54,29 +85,33 @@ fn decode_array(text: &str, from: SocketAddr, sink: &mut impl FnMut(Element)) {
 }
 
 fn decode_one(text: &str, from: SocketAddr, packed: bool) -> Option<Element> {
-    let envelope: Envelope<'_> = match serde_json::from_str(text) {
-        Ok(envelope) => envelope,
+    match serde_json::from_str(text) {
+        Ok(envelope) => open(envelope, text.len(), from, packed),
         Err(error) => {
             let id = request_form(text)?;
-            return Some(refused(ReplyTo::new(from, id, packed, text.len()), &error));
+            Some(refused(ReplyTo::new(from, id, packed, text.len()), &error))
         }
-    };
+    }
+}
+
+/// What is in an envelope that was `length` bytes long.
+fn open(envelope: Envelope<'_>, length: usize, from: SocketAddr, packed: bool) -> Option<Element> {
     let beside = envelope.beside();
     if envelope.kind == "RESPONSE" {
         // Only our own requests are awaited, and those carry an `id`, so their answers have `data`.
         let body = Body::Response(Json::check(envelope.data?).ok()?);
-        return Some(Element::Message(Message { beside, body, packed, length: text.len() }));
+        return Some(Element::Message(Message { beside, body, packed, length }));
     }
     if envelope.error.is_some() {
         return None;
     }
-    let reply_to = ReplyTo::new(from, beside.id.clone(), packed, text.len());
+    let reply_to = ReplyTo::new(from, beside.id.clone(), packed, length);
     let data = match envelope.data {
         Some(data) => data,
         None => serde_json::from_str("{}").expect("an empty object is JSON"),
     };
     let element = match Body::decode(&envelope.kind, data) {
-        Some(Ok(body)) => Element::Message(Message { beside, body, packed, length: text.len() }),
+        Some(Ok(body)) => Element::Message(Message { beside, body, packed, length }),
         Some(Err(error)) => refused(reply_to, &error),
         None => {
             let error = ErrorReply::new(
@@ -116,5 +151,68 @@ fn sentence(error: &str) -> String {
     match error.rsplit_once(", expected ") {
         Some((_, expected)) if quotes_a_value => format!("expected {expected}"),
         _ => error.chars().filter(|c| !c.is_control()).take(200).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const FROM: ([u8; 4], u16) = ([203, 0, 113, 9], 4000);
+
+    fn odd(text: &str) -> Vec<Element> {
+        let mut elements = Vec::new();
+        decode_odd_array(text, FROM.into(), &mut |element| elements.push(element));
+        elements
+    }
+
+    fn usual(text: &str) -> Option<Vec<Element>> {
+        let opened = envelopes(text)?.into_iter();
+        Some(opened.filter_map(|(envelope, length)| open(envelope, length, FROM.into(), true)).collect())
+    }
+
+    const PARTS: [&str; 16] = [
+        "[",
+        "]",
+        ",",
+        " ",
+        "\n",
+        "{",
+        "}",
+        "{}",
+        "7",
+        "null",
+        "\"x\"",
+        "[]",
+        r#"{"type":"PING","id":1}"#,
+        r#"{ "data" : {"task_id":7}, "type":"GET_RESULT" }"#,
+        r#"{"type":"RESPONSE","id":"a","data":{"result":"[,]}"}}"#,
+        r#"{"type":"POST_TASK","id":1,"data":{"type":"a","payload":"\ud800"}}"#,
+    ];
+
+    proptest! {
+        /// What is read in one go is what is read in two.
+        #[test]
+        fn arrays_of_messages_are_read_alike_in_both_ways(parts in prop::collection::vec(prop::sample::select(&PARTS[..]), 0..12)) {
+            for text in [parts.concat(), format!("[{}]", parts.join(",")), format!(" [ {} ] ", parts.join(" , "))] {
+                if let Some(elements) = usual(&text) {
+                    prop_assert_eq!(elements, odd(&text), "{}", text);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_array_of_messages_is_read_in_one_go() {
+        let text = r#" [ {"type":"PING","id":1} ,{"type":"NOPE","id":2}] "#;
+        assert_eq!(usual(text).unwrap(), odd(text));
+        assert_eq!(odd(text).len(), 2);
+        for text in
+            ["[]", "[7]", r#"[{"type":"PING"},]"#, r#"[{"type":"PING"}]]"#, r#"[{"type":"PING"}{"type":"PING"}]"#]
+        {
+            assert_eq!(usual(text), None, "{text}");
+        }
     }
 }
