@@ -95,7 +95,7 @@ impl<K: Ord + Clone> Outbox<K> {
             // Karn: nobody knows which copy was answered.
             self.round_trip.suspect(took);
         } else {
-            self.round_trip.sample(took);
+            self.round_trip.sample(now, took);
         }
         true
     }
@@ -192,6 +192,11 @@ pub fn jittered(span: Duration, rng: &mut impl RngCore) -> Duration {
 #[derive(Debug, Default)]
 struct RoundTrip {
     smoothed: Option<(Duration, Duration)>,
+    /// The longest since the last one that was taken into account …
+    longest: Duration,
+    /// … and when that is the next time. Hundreds of answers come at once, after the same time as a batch was stored, and
+    /// each as a sample of its own they would leave no deviation (RFC 7323, appendix G).
+    next_sample: Timestamp,
     /// What a round trip may have come to take, as far as an answer after a re-send can tell. Without it a
     /// peer that has become slower than the interval would get everything twice and never be measured
     /// again (RFC 6298, section 5).
@@ -199,8 +204,14 @@ struct RoundTrip {
 }
 
 impl RoundTrip {
-    fn sample(&mut self, sample: Duration) {
+    fn sample(&mut self, now: Timestamp, sample: Duration) {
         self.suspected = Duration::ZERO;
+        self.longest = self.longest.max(sample);
+        if now < self.next_sample {
+            return;
+        }
+        let sample = std::mem::take(&mut self.longest);
+        self.next_sample = now + sample;
         self.smoothed = Some(match self.smoothed {
             None => (sample, sample / 2),
             Some((mean, deviation)) => {
@@ -274,6 +285,23 @@ mod tests {
         assert!(!outbox.answered(Timestamp::from_micros(400_000), &1));
         outbox.put(seconds(1), 2, message(), Patience::until(seconds(30)));
         assert_eq!(outbox.next(), Some(seconds(1) + Duration::from_millis(1_200)));
+    }
+
+    /// A disk that is slow every third time, and hundreds of messages in each batch.
+    #[test]
+    fn answers_that_come_together_count_once() {
+        let mut outbox = Outbox::default();
+        let mut now = Timestamp::ZERO;
+        for batch in 0..100 {
+            let took = Duration::from_millis(if batch % 3 == 2 { 350 } else { 150 });
+            for message in 0..500 {
+                outbox.put(now, message, self::message(), Patience::until(now + Duration::from_secs(30)));
+            }
+            // Of the first batches nothing is known yet.
+            assert!(batch < 24 || outbox.next().is_some_and(|at| at > now + took), "batch {batch} was sent again");
+            now = now + took;
+            (0..500).for_each(|message| assert!(outbox.answered(now, &message)));
+        }
     }
 
     #[test]
