@@ -212,7 +212,8 @@ impl Machine {
     pub(super) fn send_task(&mut self, now: Timestamp, task: TaskId) {
         let Some(attempt) = self.attempts.get_mut(task) else { return };
         let (Stage::Unsent, Some(running)) = (attempt.stage, &attempt.task) else { return };
-        if attempt.replaced && attempt.recovered {
+        // An attempt whose end is on its way to the table does not begin any more.
+        if attempt.ending || attempt.replaced && attempt.recovered {
             return;
         }
         let is_former = attempt.instance.as_ref().is_some_and(|it| self.roster.is_former(now, &attempt.address, it));

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::grid::{CLIENT, Grid};
+use crate::machine::Event;
 use crate::store::Proof;
 
 const WORKER: &str = "127.0.0.1:6000";
@@ -83,6 +84,22 @@ fn a_name_that_cannot_be_resolved_is_tried_again() {
     grid.dns = vec![(NAMED.to_owned(), Some(RESOLVED.parse().unwrap()))];
     grid.advance(Duration::from_secs(2));
     assert_eq!(grid.task(RESOLVED)["data"]["id"], id);
+}
+
+/// The address came while the release of the attempt was being committed, and TASK was sent for a task that was pending
+/// again.
+#[test]
+fn an_attempt_whose_end_waits_for_the_disk_is_not_handed_over_any_more() {
+    let mut grid = Grid::new();
+    grid.worker(NAMED, &["reverse"], 1);
+    let id = grid.post("x");
+    grid.disk_is_slow = true;
+    grid.advance(Duration::from_secs(31));
+    grid.event(Event::Resolved { name: NAMED.to_owned(), addr: Some(RESOLVED.parse().unwrap()) });
+    assert!(grid.take(RESOLVED).is_empty(), "its lease is over");
+    grid.disk_catches_up();
+    grid.advance(Duration::from_secs(60));
+    assert_eq!(grid.task(RESOLVED)["data"]["id"], id, "the next attempt");
 }
 
 #[test]
