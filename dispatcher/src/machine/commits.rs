@@ -25,9 +25,8 @@ impl Machine {
     /// The next batch may be committed now. It goes first: to look at the outcomes of a large one takes as long as to
     /// commit it, and the disk would stand still meanwhile. So whoever closes a batch knows nothing of what came of
     /// the one before: slots that it frees are offered one batch later, and types that it claims from are claimed from
-    /// again in the one after.
-    pub(super) fn note_committed(&mut self, now: Timestamp, batch: Batch, outcomes: Outcomes) {
-        self.look_at_outcomes(now);
+    /// again in the one after. Nothing else comes between: whatever else happens, the outcomes are looked at first.
+    pub(super) fn note_committed(&mut self, batch: Batch, outcomes: Outcomes) {
         let hung = self.in_flight.take().expect("only a batch that was handed out is committed");
         self.disk.is_full = false;
         self.disk.failures = 0;

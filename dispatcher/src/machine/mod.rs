@@ -291,6 +291,7 @@ impl Node for Machine {
     type Effect = Effect;
 
     fn handle_datagram(&mut self, now: Timestamp, from: SocketAddr, message: Message) {
+        self.look_at_outcomes(now);
         let to = message.reply_to(from);
         let lease = message.beside.lease.clone();
         if let Some(free) = message.beside.free_slots {
@@ -325,8 +326,9 @@ impl Node for Machine {
     }
 
     fn handle_event(&mut self, now: Timestamp, event: Event) {
+        self.look_at_outcomes(now);
         match event {
-            Event::Committed(batch, outcomes) => self.note_committed(now, *batch, outcomes),
+            Event::Committed(batch, outcomes) => self.note_committed(*batch, outcomes),
             Event::DiskFull(batch) => self.handle_disk_full(now, *batch),
             Event::FreeSpace(bytes) => self.disk.free = Some(bytes),
             Event::Read { ticket, answer, at } => self.handle_read(now, ticket, answer, at),
@@ -342,6 +344,7 @@ impl Node for Machine {
     }
 
     fn handle_timeout(&mut self, now: Timestamp) {
+        self.look_at_outcomes(now);
         while let Some(alarm) = self.timers.pop_due(now) {
             self.handle_alarm(now, alarm);
         }
@@ -363,8 +366,11 @@ impl Node for Machine {
     }
 
     fn poll_effect(&mut self, now: Timestamp) -> Option<Effect> {
-        // What has filled meanwhile is committed while the outcomes of the batch before are looked at.
-        if let Some(batch) = self.next_batch(now) {
+        // What has filled meanwhile is committed while the outcomes of the batch before are looked at. Only then: to close
+        // a batch is to look at all free workers, which must not be done for each effect.
+        if self.committed.is_some()
+            && let Some(batch) = self.next_batch(now)
+        {
             return Some(Effect::Commit(batch));
         }
         self.look_at_outcomes(now);
