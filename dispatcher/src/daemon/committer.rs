@@ -135,28 +135,50 @@ impl Committer {
             match batches.recv_timeout(CHECKPOINT_EVERY) {
                 Ok(batch) => {
                     let event = self.commit(batch)?;
+                    let copied = self.poll_copier()?;
                     if self.events.blocking_send(event).is_err() {
                         return Ok(());
                     }
-                    self.look_after_log()?;
+                    self.look_after_log(copied)?;
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.copier.finish().or_else(passing)?;
+                    self.finish_copy()?;
                     self.look_for_added_rows()?;
                     self.checkpoint(true)?;
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    self.copier.finish().or_else(passing)?;
+                    self.finish_copy()?;
                     return self.checkpoint(true);
                 }
             }
         }
     }
 
-    /// Between two batches: once a second the log is copied into the file, beside the work if it is long.
-    fn look_after_log(&mut self) -> Result<(), StoreError> {
-        if let Some(copied) = self.copier.poll() {
-            copied.or_else(passing)?;
+    /// Whether a copy of the log has just ended. Where it has failed with the disk, nobody is answered any more (R8).
+    fn poll_copier(&mut self) -> Result<bool, StoreError> {
+        let Some(copied) = self.copier.poll() else { return Ok(false) };
+        self.trust_copy(copied)?;
+        Ok(true)
+    }
+
+    fn finish_copy(&mut self) -> Result<(), StoreError> {
+        let copied = self.copier.finish();
+        self.trust_copy(copied)
+    }
+
+    fn trust_copy(&self, copied: Result<(), StoreError>) -> Result<(), StoreError> {
+        let copied = copied.or_else(passing);
+        if let Err(StoreError::Unavailable(_)) = copied {
+            // What the disk has failed at is what is to be told.
+            let _ = self.store.keep_log();
+        }
+        copied
+    }
+
+    /// Between two batches: once a second the log is copied into the file, beside the work if it is long. `copied`: that
+    /// has just been done, and what came meanwhile is left.
+    fn look_after_log(&mut self, copied: bool) -> Result<(), StoreError> {
+        if copied {
             return self.checkpoint(false);
         }
         if self.copier.is_busy() || self.clock.now().since(self.checkpointed) < CHECKPOINT_EVERY {

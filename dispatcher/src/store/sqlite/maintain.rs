@@ -48,12 +48,13 @@ impl SqliteStore {
     pub fn copy_log(&self) -> Result<(), StoreError> {
         let connection = self.copier.get()?;
         let copied = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        let copied = copied.map_err(StoreError::from);
-        if let Err(StoreError::Unavailable(_)) = copied {
-            keep_log(&connection)?;
-            keep_log(&*self.writer.get()?)?;
-        }
-        copied
+        Ok(copied?)
+    }
+
+    /// A copy of the log has failed, so that nobody knows what of it is in the file: closing the writer must not remove it.
+    /// The copier never closes last.
+    pub fn keep_log(&self) -> Result<(), StoreError> {
+        self.write(|connection| keep_log(connection))
     }
 
     /// Copies all of the log into the file and begins a new one; for the start after the disk has failed, before
