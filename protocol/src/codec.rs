@@ -46,11 +46,14 @@ fn decode_array(text: &str, from: SocketAddr, sink: &mut impl FnMut(Element)) {
     }
 }
 
+/// What JSON has between its words.
+const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
 /// The elements of an array in which each has the form of a message, with their lengths. Each is read once; to find out
 /// first where each ends takes a third as long again.
 fn envelopes(text: &str) -> Option<Vec<(Envelope<'_>, usize)>> {
     let mut envelopes = Vec::new();
-    let mut rest = text.trim_ascii().strip_prefix('[')?.trim_ascii_start();
+    let mut rest = text.trim_matches(WHITE_SPACE).strip_prefix('[')?.trim_start_matches(WHITE_SPACE);
     loop {
         let mut element = serde_json::Deserializer::from_str(rest).into_iter();
         let envelope = element.next()?.ok()?;
@@ -59,9 +62,9 @@ fn envelopes(text: &str) -> Option<Vec<(Envelope<'_>, usize)>> {
             return None;
         }
         envelopes.push((envelope, rest.len() - behind.len()));
-        match behind.trim_ascii_start().split_at_checked(1)? {
+        match behind.trim_start_matches(WHITE_SPACE).split_at_checked(1)? {
             ("]", "") => return Some(envelopes),
-            (",", behind) => rest = behind.trim_ascii_start(),
+            (",", behind) => rest = behind.trim_start_matches(WHITE_SPACE),
             _ => return None,
         }
     }
@@ -173,7 +176,8 @@ mod tests {
         Some(opened.filter_map(|(envelope, length)| open(envelope, length, FROM.into(), true)).collect())
     }
 
-    const PARTS: [&str; 16] = [
+    const PARTS: [&str; 17] = [
+        "\u{c}",
         "[",
         "]",
         ",",

@@ -211,7 +211,7 @@ impl RoundTrip {
             return;
         }
         let sample = std::mem::take(&mut self.longest);
-        self.next_sample = now + sample;
+        self.next_sample = now + sample.min(FIRST_FAR);
         self.smoothed = Some(match self.smoothed {
             None => (sample, sample / 2),
             Some((mean, deviation)) => {
