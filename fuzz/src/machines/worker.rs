@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use taskgrid_protocol::body::{Failure, Progress};
-use taskgrid_protocol::{Instance, Json, Lease, TaskType, Timestamp};
+use taskgrid_protocol::{Instance, Json, Lease, TaskId, TaskType, Timestamp};
 use taskgrid_worker::machine::{Config, Effect, Event, Machine, Outcome, RunKey};
 
 use super::rng;
@@ -20,6 +20,9 @@ const CONCURRENCY: u32 = 2;
 const PREFETCH: u32 = 2;
 
 const GRACE: Duration = Duration::from_secs(5);
+
+/// A lease is issued for one task. What brings it for another has been damaged on the way.
+type Attempt = (TaskId, Lease);
 
 /// For how long after their end leases are remembered (R22).
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
@@ -45,7 +48,7 @@ pub(crate) fn run(input: &[u8]) -> Reached {
         served,
         handlers: BTreeMap::new(),
         stopped: BTreeSet::new(),
-        leases: BTreeMap::new(),
+        attempts: BTreeMap::new(),
         looked_up: BTreeSet::new(),
         last_run: None,
         words: 0,
@@ -71,12 +74,12 @@ fn types(input: &mut Input<'_>) -> BTreeSet<TaskType> {
 struct Host {
     bench: Bench<Machine>,
     served: BTreeSet<TaskType>,
-    /// Handlers that run, and under which lease.
-    handlers: BTreeMap<RunKey, Option<Lease>>,
+    /// Handlers that run, and for which attempt.
+    handlers: BTreeMap<RunKey, Option<Attempt>>,
     /// Those among them that were told to stop.
     stopped: BTreeSet<RunKey>,
-    /// Leases that were started, and when they ended.
-    leases: BTreeMap<Lease, Option<Timestamp>>,
+    /// Attempts that were started, and when they ended.
+    attempts: BTreeMap<Attempt, Option<Timestamp>>,
     looked_up: BTreeSet<String>,
     last_run: Option<RunKey>,
     /// How often a handler has told its progress.
@@ -112,8 +115,8 @@ impl Host {
     }
 
     fn end(&mut self, run: RunKey, outcome: Outcome) {
-        if let Some(Some(lease)) = self.handlers.remove(&run) {
-            self.leases.insert(lease, Some(self.bench.now));
+        if let Some(Some(attempt)) = self.handlers.remove(&run) {
+            self.attempts.insert(attempt, Some(self.bench.now));
         }
         self.bench.happen(Event::Ended(run, outcome));
     }
@@ -144,7 +147,7 @@ impl Host {
                 Effect::Run(run, task) => {
                     assert!(self.served.contains(&task.task_type), "{} is not served", task.task_type);
                     assert!(!self.draining, "a worker that stops starts nothing");
-                    self.start(run, task.lease);
+                    self.start(run, task.lease.map(|lease| (task.id, lease)));
                 }
                 Effect::Stop(run) => {
                     assert!(self.handlers.contains_key(&run) && self.stopped.insert(run), "{run:?} is stopped once");
@@ -162,15 +165,15 @@ impl Host {
         }
     }
 
-    fn start(&mut self, run: RunKey, lease: Option<Lease>) {
+    fn start(&mut self, run: RunKey, attempt: Option<Attempt>) {
         self.bench.reached.insert("run".to_owned());
-        if let Some(lease) = &lease {
-            let ended = self.leases.insert(lease.clone(), None);
+        if let Some(attempt) = &attempt {
+            let ended = self.attempts.insert(attempt.clone(), None);
             let is_forgotten = |ended: Timestamp| self.bench.now.since(ended) > REMEMBERED_FOR;
-            assert!(ended.is_none_or(|ended| ended.is_some_and(is_forgotten)), "{lease} was started twice");
+            assert!(ended.is_none_or(|ended| ended.is_some_and(is_forgotten)), "{attempt:?} was started twice");
         }
         self.last_run = Some(run);
-        let before = self.handlers.insert(run, lease);
+        let before = self.handlers.insert(run, attempt);
         assert!(before.is_none(), "{run:?} is there already");
         assert!(self.handlers.len() <= CONCURRENCY as usize, "{} handlers run", self.handlers.len());
     }
