@@ -62,12 +62,8 @@ const BINDS: &[&str] =
 const LINES_MAX: usize = 400;
 
 /// Files above it, each with its reason and the length that it may not exceed. Make these shorter, never longer.
-const LONG_FILES: &[(&str, usize, &str)] = &[
-    ("protocol/src/body/client.rs", 483, "every message of a client in one list, shapes without logic"),
-    ("dispatcher/src/store/mod.rs", 460, "the seam to storage in one place, mostly its contract"),
-    ("ARCHITECTURE.md", 250, "a map, not a territory"),
-    ("CONTRIBUTING.md", 120, "read before the first change"),
-];
+const LONG_FILES: &[(&str, usize, &str)] =
+    &[("ARCHITECTURE.md", 250, "a map, not a territory"), ("CONTRIBUTING.md", 120, "read before the first change")];
 
 #[test]
 fn machines_and_the_protocol_are_pure() {

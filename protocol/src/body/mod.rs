@@ -2,16 +2,20 @@
 
 mod client;
 mod names;
+mod replies;
+mod status;
 mod work;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-pub use client::{
-    AttemptView, GetResult, ListTasks, ListTasksReply, ListWorkers, ListWorkersReply, OrderReply, PingReply, PostReply,
-    PostTask, Priority, ResultReply, Span, StatsReply, Status, StatusCounts, TaskRef, TaskReply, TaskView, WorkerView,
-};
+pub use client::{GetResult, ListTasks, ListWorkers, PostTask, Priority, Span, TaskRef};
 pub use names::{Deregister, Lookup, LookupReply, NoData, RegisterReply, Registration, Since, WorkerEntry};
+pub use replies::{
+    AttemptView, ListTasksReply, ListWorkersReply, OrderReply, PingReply, PostReply, ResultReply, StatsReply,
+    StatusCounts, TaskReply, TaskView, WorkerView,
+};
+pub use status::Status;
 pub use work::{
     AckState, Failure, HeartbeatReply, LeaseBeat, Progress, RejectReason, ResultReturn, Stored, TaskAck, TaskCancel,
     TaskHeartbeat, TaskObject, TaskReject,
