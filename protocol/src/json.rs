@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Json {
 
 /// For `#[serde(default, deserialize_with = "present")]`: a field that is there with `null` is
 /// `Some(null)`, since `null` is a result like any other; only a missing one is `None`.
-pub(crate) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
+pub fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
     Json::deserialize(deserializer).map(Some)
 }
 

@@ -110,16 +110,22 @@ fn under_data(id: &RequestId, data: &impl Serialize) -> Vec<u8> {
 
 /// An answer to a plain client, which has its fields once if twice would be longer than `doubled_max`.
 fn plain(data: &impl Serialize, doubled_max: usize) -> Vec<u8> {
-    const START: &[u8] = br#"{"type":"RESPONSE""#;
+    const DATA: &[u8] = br#","data":"#;
     let mut object = Vec::with_capacity(USUAL_LENGTH);
     write(&mut object, data);
     let fields = object.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
     let fields = fields.expect("the data of a reply is an object");
-    let once = if fields.is_empty() { vec![START] } else { vec![START, b",", fields] };
-    let twice = [&once[..], &[br#","data":"#, &object]].concat();
-    let fits = twice.iter().map(|part| part.len()).sum::<usize>() < doubled_max;
-    let parts = if fits || fields.is_empty() { twice } else { once };
-    [parts.concat(), b"}".to_vec()].concat()
+    let mut bytes = br#"{"type":"RESPONSE""#.to_vec();
+    if !fields.is_empty() {
+        bytes.push(b',');
+        bytes.extend_from_slice(fields);
+    }
+    if fields.is_empty() || bytes.len() + DATA.len() + object.len() < doubled_max {
+        bytes.extend_from_slice(DATA);
+        bytes.extend_from_slice(&object);
+    }
+    bytes.push(b'}');
+    bytes
 }
 
 fn write(bytes: &mut Vec<u8>, data: &impl Serialize) {

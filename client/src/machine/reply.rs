@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use taskgrid_protocol::body::{OrderReply, PostReply, ResultReply, Status};
 use taskgrid_protocol::error::{TaskError, task_code};
+use taskgrid_protocol::json::present;
 use taskgrid_protocol::{Body, ErrorCode, Json};
 
 use super::call::{Answer, End, Failed, Rejected, Request, Standing};
@@ -32,7 +33,6 @@ pub(super) enum Said {
 /// The fields that tell a refusal, and the one that tells the end of a task.
 #[derive(Deserialize)]
 struct Refusal {
-    /// `null` is a result like any other.
     #[serde(default, deserialize_with = "present")]
     result: Option<Json>,
     error: Option<String>,
@@ -76,10 +76,6 @@ impl Said {
         let pause = pause(code, refusal.retry_after_ms);
         Self::Refused(Rejected { code, message, status: refusal.status }, pause)
     }
-}
-
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
-    Json::deserialize(deserializer).map(Some)
 }
 
 /// How long to wait before asking again, if that makes sense: when the server says so, or the code does.

@@ -30,11 +30,9 @@ impl Copier {
         self.is_busy
     }
 
-    /// Begins to copy, unless it does already.
+    /// Begins to copy. It must not be busy.
     pub(super) fn begin(&mut self) {
-        if !self.is_busy {
-            self.is_busy = self.orders.try_send(()).is_ok();
-        }
+        self.is_busy = self.orders.try_send(()).is_ok();
     }
 
     /// What came of the copy that was begun last, when it has just ended.

@@ -1,6 +1,9 @@
 //! Mistakes, made on purpose around the machines and the store, to see whether the checkers notice. The code of
 //! production has no switch for any of them.
 
+#[macro_use]
+mod wraps;
+
 mod dispatchers;
 mod stores;
 mod workers;

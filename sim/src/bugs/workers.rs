@@ -22,41 +22,25 @@ impl ByTask {
     }
 }
 
-impl Node for ByTask {
-    type Event = Event;
-    type Effect = Effect;
-
-    fn handle_datagram(&mut self, now: Timestamp, from: SocketAddr, message: Message) {
-        if let (Body::Task(task), Some(lease)) = (&message.body, &message.beside.lease) {
-            let first = self.seen.entry(task.id).or_insert_with(|| lease.clone());
-            if first != lease {
-                let ack = Body::TaskAck(TaskAck { task_id: task.id, state: AckState::Done, waiting: false });
-                let beside = Beside { lease: Some(lease.clone()), ..Beside::default() };
-                return self.transmits.push_back(Message::new(beside, ack).transmit(from, false));
+wraps! {
+    ByTask {
+        fn handle_datagram(&mut self, now: Timestamp, from: SocketAddr, message: Message) {
+            if let (Body::Task(task), Some(lease)) = (&message.body, &message.beside.lease) {
+                let first = self.seen.entry(task.id).or_insert_with(|| lease.clone());
+                if first != lease {
+                    let ack = Body::TaskAck(TaskAck { task_id: task.id, state: AckState::Done, waiting: false });
+                    let beside = Beside { lease: Some(lease.clone()), ..Beside::default() };
+                    return self.transmits.push_back(Message::new(beside, ack).transmit(from, false));
+                }
             }
+            self.inner.handle_datagram(now, from, message);
         }
-        self.inner.handle_datagram(now, from, message);
-    }
 
-    fn handle_event(&mut self, now: Timestamp, event: Event) {
-        self.inner.handle_event(now, event);
+        fn poll_transmit(&mut self) -> Option<Transmit> {
+            self.transmits.pop_front().or_else(|| self.inner.poll_transmit())
+        }
     }
-
-    fn handle_timeout(&mut self, now: Timestamp) {
-        self.inner.handle_timeout(now);
-    }
-
-    fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.transmits.pop_front().or_else(|| self.inner.poll_transmit())
-    }
-
-    fn poll_effect(&mut self, now: Timestamp) -> Option<Effect> {
-        self.inner.poll_effect(now)
-    }
-
-    fn poll_timeout(&self) -> Option<Timestamp> {
-        self.inner.poll_timeout()
-    }
+    event, timeout, effect, wake
 }
 
 /// Says of what waits that it runs.
@@ -64,33 +48,13 @@ pub(super) struct Running {
     pub(super) inner: WorkerNode,
 }
 
-impl Node for Running {
-    type Event = Event;
-    type Effect = Effect;
-
-    fn handle_datagram(&mut self, now: Timestamp, from: SocketAddr, message: Message) {
-        self.inner.handle_datagram(now, from, message);
+wraps! {
+    Running {
+        fn poll_transmit(&mut self) -> Option<Transmit> {
+            let Transmit { to, bytes, pack } = self.inner.poll_transmit()?;
+            let text = String::from_utf8(bytes).expect("datagrams are text");
+            Some(Transmit { to, bytes: text.replace(r#","waiting":true"#, "").into_bytes(), pack })
+        }
     }
-
-    fn handle_event(&mut self, now: Timestamp, event: Event) {
-        self.inner.handle_event(now, event);
-    }
-
-    fn handle_timeout(&mut self, now: Timestamp) {
-        self.inner.handle_timeout(now);
-    }
-
-    fn poll_transmit(&mut self) -> Option<Transmit> {
-        let Transmit { to, bytes, pack } = self.inner.poll_transmit()?;
-        let text = String::from_utf8(bytes).expect("datagrams are text");
-        Some(Transmit { to, bytes: text.replace(r#","waiting":true"#, "").into_bytes(), pack })
-    }
-
-    fn poll_effect(&mut self, now: Timestamp) -> Option<Effect> {
-        self.inner.poll_effect(now)
-    }
-
-    fn poll_timeout(&self) -> Option<Timestamp> {
-        self.inner.poll_timeout()
-    }
+    datagram, event, timeout, effect, wake
 }
