@@ -11,6 +11,9 @@ import time
 # A measurement that has not ended so long after its time is given up. Drivers wait thirty seconds for missing results.
 GRACE = 40
 
+# What drives a peer with its own library, and what its workers run.
+PYTHON_PROGRAMS = pathlib.Path(__file__).parent.parent / "python_load"
+
 
 class NotRun(Exception):
     """Why a peer, or one setting of it, cannot be measured here."""
@@ -91,6 +94,12 @@ class System(abc.ABC):
             ],
             seconds,
         )
+
+    def drive_in_python(self, program, environment, load, seconds):
+        """Has a program of `python_load` do it, with the peer's own library."""
+        python = self.installation.environment / "bin" / "python"
+        command = [python, program, str(load.in_flight), str(seconds)]
+        return run_driver(command, seconds, cwd=PYTHON_PROGRAMS, env=environment)
 
 
 def run_driver(command, seconds, **options):

@@ -1,12 +1,9 @@
 """Celery on Redis, which is its broker and keeps its results."""
 
 import os
-import pathlib
 
-from peers.base import ALONE, NotRun, System, output_of, run_driver, single, wait_until
+from peers.base import ALONE, PYTHON_PROGRAMS, NotRun, System, output_of, single, wait_until
 from processes import answers, free_port
-
-PROGRAMS = pathlib.Path(__file__).parent.parent / "python_load"
 
 # How many tasks the worker runs at a time, in threads.
 THREADS = 8
@@ -53,14 +50,12 @@ class Always(System):
             *("worker", "--pool", "threads", "--concurrency", THREADS, "--loglevel", "WARNING"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
             role="worker",
-            cwd=PROGRAMS,
+            cwd=PYTHON_PROGRAMS,
             env=self.environment,
         )
 
     def put_load(self, load, seconds):
-        python = self.installation.environment / "bin" / "python"
-        command = [python, "celery_load.py", str(load.in_flight), str(seconds)]
-        return run_driver(command, seconds, cwd=PROGRAMS, env=self.environment)
+        return self.drive_in_python("celery_load.py", self.environment, load, seconds)
 
 
 class EverySecond(Always):

@@ -1,11 +1,8 @@
 """Huey on SQLite: there is no server, client and consumer open the same file."""
 
 import os
-import pathlib
 
-from peers.base import ALONE, NotRun, System, output_of, run_driver, single
-
-PROGRAMS = pathlib.Path(__file__).parent.parent / "python_load"
+from peers.base import ALONE, PYTHON_PROGRAMS, NotRun, System, output_of, single
 
 # A second thread only waits for the first one's lock on the file.
 WORKERS = 1
@@ -48,14 +45,12 @@ class Synced(System):
             *(python, "-m", "huey.bin.huey_consumer", "huey_tasks.queue"),
             *("--workers", WORKERS, "--delay", DELAY, "--max-delay", DELAY, "--backoff", 1, "--no-periodic", "--quiet"),
             role="worker",
-            cwd=PROGRAMS,
+            cwd=PYTHON_PROGRAMS,
             env=self.environment,
         )
 
     def put_load(self, load, seconds):
-        python = self.installation.environment / "bin" / "python"
-        command = [python, "huey_load.py", str(load.in_flight), str(seconds)]
-        return run_driver(command, seconds, cwd=PROGRAMS, env=self.environment)
+        return self.drive_in_python("huey_load.py", self.environment, load, seconds)
 
 
 class Unsynced(Synced):

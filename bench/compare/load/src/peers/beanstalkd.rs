@@ -24,10 +24,6 @@ impl Beanstalkd {
 }
 
 impl Peer for Beanstalkd {
-    async fn prepare(&self) -> Result<(), Failure> {
-        Ok(())
-    }
-
     async fn work(self, tasks: &mut Tasks) -> Result<(), Failure> {
         for _ in 0..self.connections {
             let connection = Connection::open(self.port, "results", "tasks").await?;

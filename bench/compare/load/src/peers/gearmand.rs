@@ -35,10 +35,6 @@ impl Background {
 }
 
 impl Peer for Background {
-    async fn prepare(&self) -> Result<(), Failure> {
-        Ok(())
-    }
-
     async fn work(self, tasks: &mut Tasks) -> Result<(), Failure> {
         for _ in 0..self.connections {
             let mut connection = Connection::open(self.port).await?;
@@ -93,10 +89,6 @@ impl Foreground {
 }
 
 impl Peer for Foreground {
-    async fn prepare(&self) -> Result<(), Failure> {
-        Ok(())
-    }
-
     async fn work(self, tasks: &mut Tasks) -> Result<(), Failure> {
         for _ in 0..self.connections {
             let mut connection = Connection::open(self.port).await?;

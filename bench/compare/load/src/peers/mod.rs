@@ -14,8 +14,10 @@ use crate::{Failure, Tasks};
 
 /// A system to load. Its copies belong to the same run.
 pub(crate) trait Peer: Clone + Send + 'static {
-    /// Makes what both sides need, such as tables and streams. It may be there already.
-    async fn prepare(&self) -> Result<(), Failure>;
+    /// Makes what both sides need, such as tables and streams, if they need anything. It may be there already.
+    async fn prepare(&self) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// Connects the worker's side, and leaves behind what goes on in `tasks`.
     async fn work(self, tasks: &mut Tasks) -> Result<(), Failure>;
