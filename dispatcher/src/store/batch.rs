@@ -73,7 +73,7 @@ pub struct Outcomes {
     pub inserts: Vec<Inserted>,
     /// For [`Batch::claims`].
     pub claims: Vec<Claimed>,
-    /// How many tasks are pending after the batch, as [`Query::Stats`] counts.
+    /// How many tasks are pending after the batch, as [`Query::Stats`](super::Query::Stats) counts.
     pub pending: u64,
 }
 
