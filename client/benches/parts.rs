@@ -15,7 +15,7 @@ use taskgrid_client::{Json, Key, TaskType};
 use taskgrid_protocol::body::PostTask;
 use taskgrid_protocol::limits::ANSWER_DEADLINE;
 use taskgrid_protocol::node::receive;
-use taskgrid_protocol::{Node, Timestamp, Transmit};
+use taskgrid_protocol::{Node, Refusals, Timestamp, Transmit};
 
 const TASKS: usize = 2_000;
 
@@ -81,7 +81,7 @@ impl Client {
         let answers = posts.iter().map(|post| json!({"type": "RESPONSE", "id": post["id"], "data": data}));
         let datagram = Value::from(answers.collect::<Vec<_>>()).to_string();
         counting(|| {
-            receive(&mut self.machine, self.now, server(), datagram.as_bytes(), |_| {});
+            receive(&mut self.machine, self.now, server(), datagram.as_bytes(), &mut Refusals::default(), |_| {});
             self.settle();
         });
     }

@@ -83,7 +83,7 @@ impl<N: Node> Bench<N> {
             self.happened += 1;
             match element {
                 Element::Message(message) => self.receive_message(from, message),
-                Element::Refused(to, error) => {
+                Element::Refused(to, error) | Element::Malformed(to, error) => {
                     self.requests += 1;
                     if let Some(answer) = to.answer(&error) {
                         self.send(answer);

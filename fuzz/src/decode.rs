@@ -11,7 +11,8 @@ use crate::Reached;
 pub(crate) fn run(input: &[u8]) -> Reached {
     let datagram = &input[..input.len().min(DATAGRAM_MAX)];
     let elements = decode(datagram);
-    let is_array = datagram.trim_ascii_start().first() == Some(&b'[');
+    let begin = datagram.strip_prefix(b"\xef\xbb\xbf").unwrap_or(datagram).trim_ascii_start();
+    let is_array = begin.first() == Some(&b'[');
     assert!(elements.len() <= if is_array { ARRAY_MAX } else { 1 }, "{} elements", elements.len());
     if is_array && serde_json::from_slice::<Vec<serde_json::Value>>(datagram).is_err_and(|error| error.is_eof()) {
         assert!(elements.len() <= 1, "what is cut off is one mistake");
@@ -24,7 +25,7 @@ pub(crate) fn run(input: &[u8]) -> Reached {
                 reached.insert(message.body.kind().to_owned());
                 check_round_trip(message);
             }
-            Element::Refused(to, error) => {
+            Element::Refused(to, error) | Element::Malformed(to, error) => {
                 assert_eq!(to.packed, is_array);
                 reached.insert(format!("{:?}", error.code));
                 let Some(answer) = to.answer(&error) else { continue };

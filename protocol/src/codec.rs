@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::envelope::Envelope;
 use crate::limits::ARRAY_MAX;
+use crate::malformed::{sentence, why_not_json};
 use crate::{Body, ErrorCode, ErrorReply, Json, Message, ReplyTo, RequestId};
 
 /// One element of a datagram.
@@ -17,32 +18,48 @@ pub enum Element {
     Message(Message),
     /// It has the form of a request but cannot be used: this is its answer.
     Refused(ReplyTo, ErrorReply),
+    /// It begins like JSON and is not: this is its answer, of which one source gets a few a second.
+    Malformed(ReplyTo, ErrorReply),
 }
 
 /// Decodes a datagram: a message or an array of them, each handled as if it had come alone. What is not
-/// well-formed and has not the form of a request either yields nothing (R36).
+/// well-formed and does not begin like JSON either yields nothing (R36).
 pub fn decode(datagram: &[u8], from: SocketAddr, sink: &mut impl FnMut(Element)) {
-    let Ok(text) = std::str::from_utf8(datagram) else {
-        let text = String::from_utf8_lossy(datagram);
-        if let Some(id) = request_form(&text) {
-            let to = ReplyTo::new(from, id, false, datagram.len());
-            refuse(to, "the datagram is not UTF-8", sink);
-        }
-        return;
+    let length = datagram.len();
+    let bytes = trim(datagram);
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        let text = String::from_utf8_lossy(bytes);
+        return decode_odd_bytes(&text, |id| ReplyTo::new(from, id, text.starts_with('['), length), sink);
     };
-    if text.trim_ascii_start().starts_with('[') {
-        decode_array(text, from, sink);
-    } else if let Some(element) = decode_one(text, from, false) {
+    if text.starts_with('[') {
+        decode_array(text, length, from, sink);
+    } else if let Some(element) = decode_one(text, length, from, false) {
         sink(element);
     }
 }
 
-fn decode_array(text: &str, from: SocketAddr, sink: &mut impl FnMut(Element)) {
+/// Without what clients send around JSON by mistake: a byte-order mark, as .NET writes one, and the NUL that ends a
+/// string in C.
+fn trim(datagram: &[u8]) -> &[u8] {
+    let bytes = datagram.strip_prefix(b"\xef\xbb\xbf").unwrap_or(datagram).trim_ascii();
+    let end = bytes.iter().rposition(|byte| *byte != 0 && !byte.is_ascii_whitespace()).map_or(0, |last| last + 1);
+    &bytes[..end]
+}
+
+fn decode_odd_bytes(text: &str, reply_to: impl Fn(Option<RequestId>) -> ReplyTo, sink: &mut impl FnMut(Element)) {
+    if let Some(id) = request_form(text) {
+        sink(refused(reply_to(id), "the datagram is not UTF-8"));
+    } else if let Some(why) = why_not_json(text) {
+        sink(Element::Malformed(reply_to(None), bad_request(&why)));
+    }
+}
+
+fn decode_array(text: &str, length: usize, from: SocketAddr, sink: &mut impl FnMut(Element)) {
     match envelopes(text) {
         Some(envelopes) => {
             envelopes.into_iter().filter_map(|(envelope, length)| open(envelope, length, from, true)).for_each(sink);
         }
-        None => decode_odd_array(text, from, sink),
+        None => decode_odd_array(text, length, from, sink),
     }
 }
 
@@ -54,7 +71,7 @@ const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 fn envelopes(text: &str) -> Option<Vec<(Envelope<'_>, usize)>> {
     let mut envelopes = Vec::new();
     let mut rest = text.trim_matches(WHITE_SPACE).strip_prefix('[')?.trim_start_matches(WHITE_SPACE);
-    loop {
+    while rest.starts_with('{') {
         let mut element = serde_json::Deserializer::from_str(rest).into_iter();
         let envelope = element.next()?.ok()?;
         let (_, behind) = rest.split_at(element.byte_offset());
@@ -68,32 +85,43 @@ fn envelopes(text: &str) -> Option<Vec<(Envelope<'_>, usize)>> {
             _ => return None,
         }
     }
+    None
 }
 
 /// An array that is malformed, too long, or has elements that are.
-fn decode_odd_array(text: &str, from: SocketAddr, sink: &mut impl FnMut(Element)) {
-    let to = ReplyTo::new(from, None, true, text.len());
+fn decode_odd_array(text: &str, length: usize, from: SocketAddr, sink: &mut impl FnMut(Element)) {
+    let to = ReplyTo::new(from, None, true, length);
     let elements: Vec<&RawValue> = match serde_json::from_str(text) {
         Ok(elements) => elements,
-        Err(_) => return refuse(to, "the datagram is not a JSON array of messages", sink),
+        Err(_) => {
+            if let Some(why) = why_not_json(text) {
+                sink(Element::Malformed(to, bad_request(&why)));
+            }
+            return;
+        }
     };
     if elements.len() > ARRAY_MAX {
-        return refuse(to, &format!("an array holds at most {ARRAY_MAX} messages"), sink);
+        return sink(refused(to, &format!("an array holds at most {ARRAY_MAX} messages")));
     }
     for element in elements {
-        if let Some(element) = decode_one(element.get(), from, true) {
+        if let Some(element) = decode_one(element.get(), element.get().len(), from, true) {
             sink(element);
         }
     }
 }
 
-fn decode_one(text: &str, from: SocketAddr, packed: bool) -> Option<Element> {
-    match serde_json::from_str(text) {
-        Ok(envelope) => open(envelope, text.len(), from, packed),
-        Err(error) => {
-            let id = request_form(text)?;
-            Some(refused(ReplyTo::new(from, id, packed, text.len()), &error))
-        }
+fn decode_one(text: &str, length: usize, from: SocketAddr, packed: bool) -> Option<Element> {
+    if !text.starts_with('{') {
+        return None;
+    }
+    let error = match serde_json::from_str(text) {
+        Ok(envelope) => return open(envelope, length, from, packed),
+        Err(error) => error,
+    };
+    let reply_to = |id| ReplyTo::new(from, id, packed, length);
+    match request_form(text) {
+        Some(id) => Some(refused(reply_to(id), &sentence(&error))),
+        None => why_not_json(text).map(|why| Element::Malformed(reply_to(None), bad_request(&why))),
     }
 }
 
@@ -115,7 +143,7 @@ fn open(envelope: Envelope<'_>, length: usize, from: SocketAddr, packed: bool) -
     };
     let element = match Body::decode(&envelope.kind, data) {
         Some(Ok(body)) => Element::Message(Message { beside, body, packed, length }),
-        Some(Err(error)) => refused(reply_to, &error),
+        Some(Err(error)) => refused(reply_to, &sentence(&error)),
         None => {
             let error = ErrorReply::new(
                 ErrorCode::UnknownMessage,
@@ -138,23 +166,12 @@ fn request_form(text: &str) -> Option<Option<RequestId>> {
     Some(fields.get("id").and_then(|id| RequestId::check(id).ok()))
 }
 
-fn refuse(reply_to: ReplyTo, why: &str, sink: &mut impl FnMut(Element)) {
-    sink(Element::Refused(reply_to, ErrorReply::new(ErrorCode::BadRequest, why)));
+fn refused(reply_to: ReplyTo, why: &str) -> Element {
+    Element::Refused(reply_to, bad_request(why))
 }
 
-fn refused(reply_to: ReplyTo, error: &serde_json::Error) -> Element {
-    Element::Refused(reply_to, ErrorReply::new(ErrorCode::BadRequest, sentence(&error.to_string())))
-}
-
-/// What the parser said, less what it quotes of the sender's values: nobody can make a server repeat their
-/// text to somebody else.
-fn sentence(error: &str) -> String {
-    let error = error.rsplit_once(" at line ").map_or(error, |(what, _)| what);
-    let quotes_a_value = error.starts_with("invalid type: ") || error.starts_with("invalid value: ");
-    match error.rsplit_once(", expected ") {
-        Some((_, expected)) if quotes_a_value => format!("expected {expected}"),
-        _ => error.chars().filter(|c| !c.is_control()).take(200).collect(),
-    }
+fn bad_request(why: &str) -> ErrorReply {
+    ErrorReply::new(ErrorCode::BadRequest, why)
 }
 
 #[cfg(test)]
@@ -167,7 +184,7 @@ mod tests {
 
     fn odd(text: &str) -> Vec<Element> {
         let mut elements = Vec::new();
-        decode_odd_array(text, FROM.into(), &mut |element| elements.push(element));
+        decode_odd_array(text, text.len(), FROM.into(), &mut |element| elements.push(element));
         elements
     }
 

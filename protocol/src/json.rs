@@ -50,6 +50,10 @@ impl Json {
         self.0.get()
     }
 
+    pub(crate) fn raw(&self) -> &RawValue {
+        &self.0
+    }
+
     /// Reads the value into a Rust type.
     pub fn read<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.get())
@@ -86,6 +90,35 @@ impl<'de> Deserialize<'de> for Json {
         let raw = <&RawValue>::deserialize(deserializer)?;
         Self::check(raw).map_err(de::Error::custom)
     }
+}
+
+/// Reads an object into a struct. `serde_json` by itself also takes an array for the fields in their order, which would
+/// make that order a part of the protocol.
+pub(crate) fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, serde_json::Error> {
+    if !raw.get().starts_with('{') {
+        return Err(de::Error::custom("expected a JSON object"));
+    }
+    serde_json::from_str(raw.get())
+}
+
+/// [`object`], for `#[serde(default, deserialize_with = "optional_object")]`.
+pub(crate) fn optional_object<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let raw = Option::<&RawValue>::deserialize(deserializer)?;
+    raw.map(object).transpose().map_err(de::Error::custom)
+}
+
+/// [`object`], for `#[serde(deserialize_with = "objects")]` on a list of them.
+pub(crate) fn objects<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    let raws = Vec::<&RawValue>::deserialize(deserializer)?;
+    raws.into_iter().map(object).collect::<Result<_, _>>().map_err(de::Error::custom)
 }
 
 /// For `#[serde(default, deserialize_with = "present")]`: a field that is there with `null` is

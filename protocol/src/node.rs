@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::codec::{self, Element};
-use crate::{Message, Timestamp};
+use crate::{Message, Refusals, Timestamp};
 
 /// A datagram, or one message of a packed one, that must leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,21 +47,24 @@ pub trait Node {
     fn poll_timeout(&self) -> Option<Timestamp>;
 }
 
-/// Decodes a datagram and hands its messages to `node`. What has the form of a request but is malformed is
-/// answered at once, through `refuse`; everything else that is malformed gets silence (R36).
+/// Decodes a datagram and hands its messages to `node`. What has the form of a request, or begins like JSON, but is
+/// malformed is answered at once, through `refuse`; everything else that is malformed gets silence (R36).
 pub fn receive<N: Node>(
     node: &mut N,
     now: Timestamp,
     from: SocketAddr,
     datagram: &[u8],
+    refusals: &mut Refusals,
     mut refuse: impl FnMut(Transmit),
 ) {
-    codec::decode(datagram, from, &mut |element| match element {
-        Element::Message(message) => node.handle_datagram(now, from, message),
-        Element::Refused(reply_to, error) => {
-            if let Some(answer) = reply_to.answer(&error) {
-                refuse(answer);
-            }
+    codec::decode(datagram, from, &mut |element| {
+        let answer = match element {
+            Element::Message(message) => return node.handle_datagram(now, from, message),
+            Element::Malformed(..) if !refusals.allow(now, from.ip()) => return,
+            Element::Refused(reply_to, error) | Element::Malformed(reply_to, error) => reply_to.answer(&error),
+        };
+        if let Some(answer) = answer {
+            refuse(answer);
         }
     });
 }

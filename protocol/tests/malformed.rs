@@ -19,7 +19,7 @@ fn elements(datagram: &[u8]) -> Vec<Element> {
 fn codes(datagram: &[u8]) -> Vec<Option<ErrorCode>> {
     let code = |element| match element {
         Element::Message(_) => None,
-        Element::Refused(_, error) => Some(error.code),
+        Element::Refused(_, error) | Element::Malformed(_, error) => Some(error.code),
     };
     elements(datagram).into_iter().map(code).collect()
 }
@@ -37,16 +37,15 @@ fn what_has_not_the_form_of_a_request_gets_silence() {
         b"\x00\x01\x02",
         b"\xff\xfe",
         b"\xef\xbb\xbf{}",
+        b"\xef\xbb\xbf",
+        b"\0\0",
         b"42",
         b"\"POST_TASK\"",
         b"null",
-        b"{",
         b"{}",
         b"{\"data\":{}}",
         b"{\"type\":7,\"data\":{}}",
         b"{\"type\":null}",
-        b"{\"type\":\"POST_TASK\"",
-        b"{\"type\":\"PING\"} trailing",
         b"{\"type\":\"RESPONSE\"}",
         b"{\"type\":\"RESPONSE\",\"data\":\"\\ud800\"}",
         b"{\"type\":\"RESPONSE\",\"type\":\"RESPONSE\",\"data\":{}}",
@@ -54,6 +53,12 @@ fn what_has_not_the_form_of_a_request_gets_silence() {
         b"{\"type\":\"PING\",\"error\":null,\"error\":1}",
         b"[]",
         b"[1,\"x\",null,[],[{\"type\":\"PING\"}]]",
+        // What is left of answers.
+        b"{\"type\":\"RESPONSE\",\"id\":7,\"da",
+        b"{\"type\":\"RESPONSE\",\"id\":7,\"data\":{\"result\":\"\xff",
+        b"[{\"type\":\"RESPONSE\",\"id\":7},{\"ty",
+        // An element of an array is an object, never its fields in their order.
+        b"[[\"PING\",{},null,1,null,null,null,null,null]]",
     ];
     for datagram in silent {
         assert_eq!(codes(datagram), [], "{}", String::from_utf8_lossy(datagram));
@@ -79,8 +84,6 @@ fn what_has_the_form_of_a_request_is_refused_by_code() {
         b"{\"type\":\"PING\",\"id\":1,\"id\":1}",
         b"{\"type\":\"PING\",\"type\":\"PING\"}",
         b"{\"type\":\"PING\",\"lease\":\"\"}",
-        b"[",
-        b"[{\"type\":\"PING\"}",
     ];
     for datagram in refused {
         assert_eq!(codes(datagram), [Some(ErrorCode::BadRequest)], "{}", String::from_utf8_lossy(datagram));
@@ -103,7 +106,72 @@ fn payloads_that_would_fail_later_are_refused_at_the_door() {
 #[test]
 fn sixty_thousand_brackets_are_one_error() {
     assert_eq!(codes("[".repeat(60_000).as_bytes()), [Some(ErrorCode::BadRequest)]);
-    assert_eq!(codes("{".repeat(60_000).as_bytes()), []);
+    assert_eq!(codes("{".repeat(60_000).as_bytes()), [Some(ErrorCode::BadRequest)]);
+}
+
+/// The sentence for what begins like JSON and is not. It said nothing, and a client waited for ever.
+#[test]
+fn what_is_nearly_json_is_answered_with_the_place_where_it_breaks() {
+    let cases: &[(&[u8], &str)] = &[
+        (br#"{"type":"POST_TASK","data":{"type":"a","payload":NaN}}"#, "from byte 49 on: JSON has no NaN"),
+        (br#"{"type":"POST_TASK","data":{"type":"a","payload":-Infinity}}"#, "from byte 50 on: JSON has no NaN"),
+        (
+            br#"{"type":"POST_TASK","data":{"type":"a","payload":None}}"#,
+            "from byte 49 on: JSON has no NaN, Infinity or None",
+        ),
+        (br#"{"type":"POST_TASK","data":{"type":"a","payload":True}}"#, "from byte 49 on: JSON writes true and false"),
+        (b"{'type': 'PING'}", "from byte 1 on: JSON has double quotes"),
+        (b"{\n \"type\": 'PING'}", "from byte 11 on: JSON has double quotes"),
+        (br#"{"type":"PING",}"#, "from byte 15 on: there may be a comma too many"),
+        (b"{\"type\":\"PI\0NG\"}", "from byte 11 on: in a string a control character"),
+        (br#"{"type":"PING"} {"type":"PING"}"#, "from byte 16 on"),
+        (br#"{"type":"PING""#, "it ends after 14 bytes, too early"),
+        (b"[", "it ends after 1 bytes, too early"),
+        (br#"[{"type":"PING"},]"#, "from byte 17 on: there may be a comma too many"),
+        (b"{\"type\":\"PING\",\"data\":\xff}", "from byte 22 on"),
+    ];
+    for (datagram, expected) in cases {
+        let Some(Element::Malformed(to, error)) = elements(datagram).pop() else {
+            panic!("no answer to {}", String::from_utf8_lossy(datagram))
+        };
+        assert_eq!((to.id, error.code), (None, ErrorCode::BadRequest));
+        assert!(error.error.contains(expected), "{}: {}", String::from_utf8_lossy(datagram), error.error);
+    }
+}
+
+#[test]
+fn a_byte_order_mark_and_what_ends_a_string_in_c_are_passed_over() {
+    for datagram in [
+        &b"\xef\xbb\xbf{\"type\":\"PING\"}"[..],
+        b"{\"type\":\"PING\"}\0",
+        b" {\"type\":\"PING\"}\r\n\0\0\n",
+        b"[{\"type\":\"PING\"}]\0",
+    ] {
+        assert_eq!(codes(datagram), [None], "{}", String::from_utf8_lossy(datagram));
+    }
+}
+
+/// Where a struct is expected, `serde_json` also takes an array of its fields in their order. That order is no part of
+/// the protocol.
+#[test]
+fn only_an_object_is_taken_for_data_and_what_is_in_it() {
+    let arrays = [
+        r#"{"type":"PING","data":[]}"#,
+        r#"{"type":"LIST_TASKS","data":[null,null,null,null]}"#,
+        r#"{"type":"GET_RESULT","data":[7,null]}"#,
+        r#"{"type":"CANCEL_TASK","data":[7]}"#,
+        r#"{"type":"LOOKUP_WORKER","data":["reverse",null]}"#,
+        r#"{"type":"LOOKUP_WORKER","data":{"since":[1,2,false]}}"#,
+        r#"{"type":"DEREGISTER_WORKER","data":["10.0.0.7:6000",null]}"#,
+        r#"{"type":"RESULT_RETURN","data":[7,"forged",null]}"#,
+        r#"{"type":"RESULT_RETURN","data":{"task_id":7,"error":["FAILED","no",false,null]}}"#,
+        r#"{"type":"TASK_HEARTBEAT","data":[[],false]}"#,
+        r#"{"type":"TASK_HEARTBEAT","data":{"leases":[[7,"abcdefghijklmnopqrstuvwx",false,null]]}}"#,
+        r#"{"type":"TASK_HEARTBEAT","data":{"leases":[{"task_id":7,"lease":"abcdefghijklmnopqrstuvwx","progress":[0.5,"x"]}]}}"#,
+    ];
+    for datagram in arrays {
+        assert_eq!(codes(datagram.as_bytes()), [Some(ErrorCode::BadRequest)], "{datagram}");
+    }
 }
 
 #[test]
@@ -126,6 +194,16 @@ fn refusals_do_not_repeat_values() {
     let datagram = br#"{"type":"POST_TASK","data":{"type":"reverse","payload":1,"colour":"red"}}"#;
     let Some(Element::Refused(_, error)) = elements(datagram).pop() else { panic!("not refused") };
     assert!(error.error.contains("colour") && !error.error.contains("red\""), "{}", error.error);
+    for datagram in [
+        r#"{"type":"LIST_TASKS","data":{"status":"<script>alert(1)</script>, expected x"}}"#,
+        r#"{"type":"TASK_HEARTBEAT","data":{"<script>":1,"leases":"script"}}"#,
+        r#"{"type":"GET_RESULT","data":{"task_id":7,"<script>alert(1)</script>":1}}"#,
+        r#"{"type":"GET_RESULT","data":{"task_id":7,"script_script_script_script_script":1}}"#,
+        r#"{"type":"RESULT_RETURN","data":{"task_id":7,"error":{"code":["script"]}}}"#,
+    ] {
+        let Some(Element::Refused(_, error)) = elements(datagram.as_bytes()).pop() else { panic!("{datagram}") };
+        assert!(!error.error.contains("script"), "{datagram}: {}", error.error);
+    }
 }
 
 fn golden() -> impl Strategy<Value = Vec<u8>> {

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use taskgrid_protocol::Node;
 use taskgrid_protocol::limits::RECEIVE_BUFFER;
 use taskgrid_protocol::node::receive;
 use taskgrid_protocol::packer::Packer;
+use taskgrid_protocol::{Node, Refusals};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -116,6 +116,7 @@ struct Wire {
     local: SocketAddr,
     buffer: Box<[u8]>,
     packer: Packer,
+    refusals: Refusals,
     traffic: Traffic,
 }
 
@@ -123,7 +124,7 @@ impl Wire {
     fn new(socket: UdpSocket, traffic: Traffic) -> io::Result<Self> {
         let local = socket.local_addr()?;
         let buffer = vec![0; RECEIVE_BUFFER].into_boxed_slice();
-        Ok(Self { socket, local, buffer, packer: Packer::default(), traffic })
+        Ok(Self { socket, local, buffer, packer: Packer::default(), refusals: Refusals::default(), traffic })
     }
 
     fn receive_some<N: Node>(&mut self, node: &mut N, clock: &Clock) {
@@ -132,7 +133,8 @@ impl Wire {
             match self.socket.try_recv_from(&mut self.buffer) {
                 Ok((length, from)) if !self.is_ourselves(from) => {
                     self.traffic.0.received.fetch_add(1, Ordering::Relaxed);
-                    receive(node, now, from, &self.buffer[..length], |refusal| self.packer.push(refusal));
+                    let datagram = &self.buffer[..length];
+                    receive(node, now, from, datagram, &mut self.refusals, |refusal| self.packer.push(refusal));
                 }
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,

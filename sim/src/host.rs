@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use taskgrid_protocol::node::{self, Node};
 use taskgrid_protocol::packer::Packer;
-use taskgrid_protocol::{Timestamp, WallTime};
+use taskgrid_protocol::{Refusals, Timestamp, WallTime};
 
 use crate::agenda::Local;
 use crate::dice::Dice;
@@ -92,12 +92,13 @@ pub struct Driven<E, F> {
     /// The machine.
     pub node: Box<dyn Node<Event = E, Effect = F>>,
     packer: Packer,
+    refusals: Refusals,
 }
 
 impl<E, F> Driven<E, F> {
     /// Drives this machine.
     pub fn new(node: Box<dyn Node<Event = E, Effect = F>>) -> Self {
-        Self { node, packer: Packer::default() }
+        Self { node, packer: Packer::default(), refusals: Refusals::default() }
     }
 
     /// A datagram has come.
@@ -108,7 +109,7 @@ impl<E, F> Driven<E, F> {
         }
         let packer = &mut self.packer;
         let mut node = ByReference(&mut *self.node);
-        node::receive(&mut node, context.now, from, datagram, |refusal| packer.push(refusal));
+        node::receive(&mut node, context.now, from, datagram, &mut self.refusals, |refusal| packer.push(refusal));
     }
 
     /// One round of the driver's loop.

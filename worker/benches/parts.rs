@@ -12,7 +12,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use taskgrid_protocol::node::receive;
-use taskgrid_protocol::{Instance, Json, Node, TaskType, Timestamp, Transmit};
+use taskgrid_protocol::{Instance, Json, Node, Refusals, TaskType, Timestamp, Transmit};
 use taskgrid_worker::machine::{Config, Effect, Event, Machine, RunKey};
 
 const TASKS: usize = 2_000;
@@ -101,7 +101,7 @@ impl Worker {
     fn hear(&mut self, messages: &[Value]) {
         let datagram = Value::from(messages).to_string();
         counting(|| {
-            receive(&mut self.machine, self.now, dispatcher(), datagram.as_bytes(), |_| {});
+            receive(&mut self.machine, self.now, dispatcher(), datagram.as_bytes(), &mut Refusals::default(), |_| {});
             self.settle();
         });
     }

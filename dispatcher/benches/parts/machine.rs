@@ -9,7 +9,7 @@ use taskgrid_dispatcher::machine::{Config, Effect, Event, Machine};
 use taskgrid_dispatcher::store::{Batch, Claimed, End, Ended, Finish, Finished, Inserted, Opened, Outcomes, Rest};
 use taskgrid_protocol::body::Status;
 use taskgrid_protocol::node::receive;
-use taskgrid_protocol::{Lease, Node, TaskId, Timestamp, Transmit, WallTime};
+use taskgrid_protocol::{Lease, Node, Refusals, TaskId, Timestamp, Transmit, WallTime};
 
 use crate::count::counting;
 
@@ -89,7 +89,7 @@ impl Dispatcher {
     fn hear(&mut self, from: SocketAddr, messages: &[Value]) {
         let datagram = Value::from(messages).to_string();
         counting(|| {
-            receive(&mut self.machine, self.now, from, datagram.as_bytes(), |_| {});
+            receive(&mut self.machine, self.now, from, datagram.as_bytes(), &mut Refusals::default(), |_| {});
             self.settle();
         });
     }

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use taskgrid_protocol::node::receive;
-use taskgrid_protocol::{Node, TaskType, Timestamp};
+use taskgrid_protocol::{Node, Refusals, TaskType, Timestamp};
 
 use super::{Config, Effect, Event, Machine};
 
@@ -38,7 +38,9 @@ impl Service {
         let from: SocketAddr = ([127, 0, 0, 1], 7000).into();
         let mut sent = Vec::new();
         let datagram = message.to_string();
-        receive(&mut self.machine, self.now, from, datagram.as_bytes(), |refusal| sent.push(refusal));
+        receive(&mut self.machine, self.now, from, datagram.as_bytes(), &mut Refusals::default(), |refusal| {
+            sent.push(refusal)
+        });
         while let Some(transmit) = self.machine.poll_transmit() {
             sent.push(transmit);
         }

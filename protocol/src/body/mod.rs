@@ -22,6 +22,7 @@ pub use work::{
 };
 
 use crate::envelope::Outgoing;
+use crate::json::object;
 use crate::{Instance, Json, Lease, ReplyTo, RequestId, Transmit};
 
 /// What may stand beside `type` and `data`.
@@ -104,7 +105,7 @@ macro_rules! bodies {
             /// `None` when no message has this `type`.
             pub(crate) fn decode(kind: &str, data: &RawValue) -> Option<Result<Self, serde_json::Error>> {
                 match kind {
-                    $($name => Some(serde_json::from_str(data.get()).map(Self::$variant)),)*
+                    $($name => Some(object(data).map(Self::$variant)),)*
                     _ => None,
                 }
             }

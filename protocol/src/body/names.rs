@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Span;
+use crate::json::optional_object;
 use crate::{ErrorCode, Instance, TaskType};
 
 /// The `data` of a message that says all with its `type`.
@@ -72,7 +73,7 @@ pub struct Lookup {
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub task_type: Option<TaskType>,
     /// What the asker knows already.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_object")]
     pub since: Option<Since>,
 }
 

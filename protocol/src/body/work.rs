@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Span, Status};
 use crate::error::{TaskError, task_code};
-use crate::json::present;
+use crate::json::{object, objects, optional_object, present};
 use crate::limits::{ERROR_CODE_MAX, ERROR_MESSAGE_MAX, PROGRESS_NOTE_MAX};
 use crate::{Json, Lease, TaskId, TaskType, WallTime};
 
@@ -104,6 +104,7 @@ pub enum RejectReason {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskHeartbeat {
     /// The attempts that wait, run, or have ended unstored, at most [`crate::limits::HEARTBEAT_LEASES_MAX`].
+    #[serde(deserialize_with = "objects")]
     pub leases: Vec<LeaseBeat>,
     /// The worker takes no further tasks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -121,7 +122,7 @@ pub struct LeaseBeat {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub waiting: bool,
     /// How far it is, if its handler tells.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_object")]
     pub progress: Option<Progress>,
 }
 
@@ -282,7 +283,7 @@ fn failure<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Failure>
     if let Ok(message) = json.read::<String>() {
         return Ok(Some(Failure::passing(task_code::FAILED, message)));
     }
-    json.read().map_err(serde::de::Error::custom)
+    object(json.raw()).map(Some).map_err(serde::de::Error::custom)
 }
 
 /// The answer to RESULT_RETURN.

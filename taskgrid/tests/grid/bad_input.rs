@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::processes::{Daemon, Grid, ask_bytes};
+use crate::processes::{Daemon, Grid, ask_bytes, now};
 
 /// What gets silence. A PING behind it shows that the server is there and has answered nothing else.
 const SILENT: &[&[u8]] = &[
@@ -66,6 +66,46 @@ fn what_has_the_form_of_a_request_is_refused_by_code() {
         assert!(reply["error"].as_str().unwrap().len() > 10, "{reply}");
     }
     is_there(&grid.dispatcher);
+}
+
+/// Python's `json.dumps` writes NaN, C sends the end of a string too, .NET a byte-order mark. The first was met with
+/// silence, so that the client of the README waited for ever.
+#[test]
+fn what_is_nearly_json_is_answered_by_every_server() {
+    let grid = Grid::start();
+    let post = br#"{"type": "POST_TASK", "data": {"type": "reverse", "payload": NaN}}"#;
+    for server in [&grid.dispatcher, &grid.nameservice, &grid.workers[0]] {
+        let reply = ask_bytes(server.addr, post);
+        assert_eq!(reply["code"], "BAD_REQUEST", "{reply}");
+        let sentence = "the datagram is not JSON from byte 61 on: JSON has no NaN, Infinity or None (but null)";
+        assert_eq!(reply["error"], sentence);
+        for ping in [&b"\xef\xbb\xbf{\"type\":\"PING\",\"id\":\"p\"}"[..], b"{\"type\":\"PING\",\"id\":\"p\"}\0"] {
+            assert_eq!(ask_bytes(server.addr, ping)["id"], "p");
+        }
+    }
+}
+
+#[test]
+fn a_flood_of_what_is_nearly_json_gets_ten_answers_a_second() {
+    let grid = Grid::without_workers();
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(60))).unwrap();
+    let begun = now();
+    for _ in 0..100 {
+        socket.send_to(b"{'type': 'PING'}", grid.dispatcher.addr).unwrap();
+    }
+    socket.send_to(br#"{"type":"PING","id":"p"}"#, grid.dispatcher.addr).unwrap();
+    let mut buffer = [0; 2_048];
+    let mut answers = 0;
+    loop {
+        let length = socket.recv(&mut buffer).unwrap();
+        if buffer[..length].windows(8).any(|bytes| bytes == br#""id":"p""#) {
+            break;
+        }
+        answers += 1;
+    }
+    let seconds = begun.elapsed().as_secs() + 2;
+    assert!((1..=10 * seconds).contains(&answers), "{answers} answers in {seconds} s");
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod needs;
 mod process;
 
 pub(crate) use needs::{is_installed, skipped};
-pub(crate) use process::{ANY_PORT, Daemon, PATIENCE, Process, eventually, taskgrid};
+pub(crate) use process::{ANY_PORT, Daemon, PATIENCE, Process, eventually, now, taskgrid};
 
 /// Starts the program.
 pub(crate) fn start(args: &[&str]) -> Process {

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use taskgrid_protocol::node::receive;
-use taskgrid_protocol::{Node, Timestamp, Transmit, WallTime};
+use taskgrid_protocol::{Node, Refusals, Timestamp, Transmit, WallTime};
 
 use crate::machine::{Config, Effect, Event, Machine};
 use crate::store::{Answer, Batch, MemoryStore, Query, Store, StoreError};
@@ -160,7 +160,9 @@ impl Grid {
     pub(super) fn send_bytes(&mut self, from: &str, datagram: &[u8]) {
         let mut refusals = Vec::new();
         let now = self.now;
-        receive(&mut self.machine, now, from.parse().unwrap(), datagram, |refusal| refusals.push(refusal));
+        receive(&mut self.machine, now, from.parse().unwrap(), datagram, &mut Refusals::default(), |refusal| {
+            refusals.push(refusal)
+        });
         for refusal in refusals {
             self.keep(&refusal);
         }
@@ -324,9 +326,14 @@ impl Grid {
         };
         let reply = json!({"type": "RESPONSE", "id": lookup["id"], "data": data}).to_string();
         let now = self.now;
-        receive(&mut self.machine, now, NAMESERVICE.parse().unwrap(), reply.as_bytes(), |_| {
-            panic!("an answer is never answered")
-        });
+        receive(
+            &mut self.machine,
+            now,
+            NAMESERVICE.parse().unwrap(),
+            reply.as_bytes(),
+            &mut Refusals::default(),
+            |_| panic!("an answer is never answered"),
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use taskgrid_protocol::body::{Failure, Progress};
 use taskgrid_protocol::node::receive;
-use taskgrid_protocol::{Instance, Json, Node, TaskType, Timestamp, Transmit};
+use taskgrid_protocol::{Instance, Json, Node, Refusals, TaskType, Timestamp, Transmit};
 
 use crate::machine::{Config, Effect, Event, Machine, Note, Outcome, RunKey, Task};
 
@@ -67,7 +67,9 @@ impl Rig {
     pub(super) fn tell(&mut self, from: &str, message: &Value) {
         let mut refused: Vec<Transmit> = Vec::new();
         let bytes = message.to_string().into_bytes();
-        receive(&mut self.machine, self.now, addr(from), &bytes, |refusal| refused.push(refusal));
+        receive(&mut self.machine, self.now, addr(from), &bytes, &mut Refusals::default(), |refusal| {
+            refused.push(refusal)
+        });
         for transmit in refused {
             self.note_sent(transmit);
         }
@@ -102,7 +104,14 @@ impl Rig {
             let kind = message["type"].as_str().unwrap();
             if self.nameservice_up && ["REGISTER_WORKER", "HEARTBEAT", "DEREGISTER_WORKER"].contains(&kind) {
                 let answer = response(&message, &json!({"message": "Successfully registered", "ttl_s": 15}));
-                receive(&mut self.machine, self.now, to, answer.to_string().as_bytes(), |_| {});
+                receive(
+                    &mut self.machine,
+                    self.now,
+                    to,
+                    answer.to_string().as_bytes(),
+                    &mut Refusals::default(),
+                    |_| {},
+                );
             }
         }
     }
