@@ -1,5 +1,6 @@
 //! UDP sockets as the grid wants them.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -16,12 +17,14 @@ const RECEIVE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 pub fn bind(addr: SocketAddr) -> Result<UdpSocket, StartError> {
     open(addr).map_err(|error| {
         let remedy = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "stop the program that uses the port, or choose another with --listen",
-            std::io::ErrorKind::AddrNotAvailable => "choose an address of this machine with --listen",
-            std::io::ErrorKind::PermissionDenied => "ports below 1024 need privileges; choose another with --listen",
+            ErrorKind::AddrInUse => "stop the program that uses the port, or choose another with --listen",
+            ErrorKind::AddrNotAvailable => {
+                "this machine does not have that address now: start again when it has, or choose another with --listen"
+            }
+            ErrorKind::PermissionDenied => "ports below 1024 need privileges; choose another with --listen",
             _ => "choose another address with --listen",
         };
-        StartError::in_use(format!("cannot listen on {addr}: {error}; {remedy}"))
+        StartError::refused(&error, format!("cannot listen on {addr}: {error}; {remedy}"))
     })
 }
 

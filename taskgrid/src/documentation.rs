@@ -66,3 +66,20 @@ fn operations_has_every_exit_code_of_the_daemons() {
         assert!(DOCUMENT.contains(&format!("\n| {code} | ")), "{exit:?}, {code}, is missing");
     }
 }
+
+/// The codes of errors of the system, in the rows of their exit codes.
+#[test]
+fn operations_has_every_error_number_that_decides_an_exit_code() {
+    use taskgrid_runtime::Exit;
+
+    let section = DOCUMENT.split("| code | error numbers |\n").nth(1).and_then(|rest| rest.split("\n\n").next());
+    let rows = section.expect("the table is there").lines().skip(1);
+    let documented = rows.map(|line| {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        (cells[0].to_owned(), cells[1].split(", ").filter_map(quoted).collect::<Vec<_>>())
+    });
+    let real = [Exit::Configuration, Exit::Unavailable, Exit::Disk, Exit::InUse]
+        .map(|exit| ((exit as u8).to_string(), exit.refusals().map(str::to_owned).collect::<Vec<_>>()));
+    assert_eq!(documented.collect::<Vec<_>>(), real);
+    assert_eq!(Exit::Corrupt.refusals().count(), 0);
+}

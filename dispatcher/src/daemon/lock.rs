@@ -19,7 +19,7 @@ impl DatabaseLock {
         let path = lock_path(database);
         let failed = |error: &std::io::Error| {
             let message = format!("cannot lock {}: {error}; the directory must exist and be writable", path.display());
-            StartError::configuration(message)
+            StartError::refused(error, message)
         };
         let mut options = OpenOptions::new();
         let file =

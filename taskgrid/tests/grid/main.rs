@@ -6,6 +6,7 @@ mod backup;
 mod bad_input;
 #[cfg(target_os = "linux")]
 mod bench;
+mod conditions;
 mod durability;
 mod examples;
 mod handlers;

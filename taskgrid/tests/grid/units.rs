@@ -48,7 +48,7 @@ fn systemd_accepts_the_units() {
 }
 
 #[test]
-fn what_starting_again_does_not_mend_is_not_started_again() {
+fn what_passes_by_itself_is_started_again_without_end_and_what_needs_a_person_is_not() {
     // A worker's address in use means that another worker has taken it. The two must not replace each other for ever.
     let lasting =
         [vec![Exit::Configuration], vec![Exit::Configuration, Exit::Corrupt], vec![Exit::Configuration, Exit::InUse]];
@@ -57,10 +57,20 @@ fn what_starting_again_does_not_mend_is_not_started_again() {
         let unit = unit(name);
         assert_eq!(setting(&unit, "Restart"), "on-failure", "{name}");
         assert_eq!(setting(&unit, "RestartPreventExitStatus"), lasting, "{name}");
+        assert_eq!(setting(&unit, "StartLimitIntervalSec"), "0", "{name}");
         assert_eq!(setting(&unit, "Type"), "notify", "{name}");
         let verb = name.trim_start_matches("taskgrid-").trim_end_matches(".service");
         assert_eq!(setting(&unit, "ExecStart"), format!("/usr/local/bin/taskgrid {verb}"));
     }
+}
+
+/// Docker knows no exit codes, and starts nothing again after a reboot with another policy than this.
+#[test]
+fn the_compose_file_starts_all_but_the_client_again() {
+    let compose = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker-compose.yml");
+    let text = std::fs::read_to_string(compose).unwrap();
+    let policies: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("restart: ")).collect();
+    assert_eq!(policies, ["unless-stopped", "\"no\""]);
 }
 
 /// Else systemd kills handlers that the worker has promised to let finish.

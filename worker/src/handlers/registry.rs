@@ -151,10 +151,13 @@ impl Registry {
         let known: BTreeSet<&TaskType> = self.builtin.keys().chain(self.scan.programs.keys()).collect();
         let Some(unknown) = self.selected.iter().flatten().find(|name| !known.contains(name)) else { return Ok(()) };
         let known: Vec<&str> = known.into_iter().map(TaskType::as_str).collect();
-        Err(StartError::configuration(format!(
-            "--types names '{unknown}', for which there is no handler; there are: {}",
-            known.join(", ")
-        )))
+        let message =
+            format!("--types names '{unknown}', for which there is no handler; there are: {}", known.join(", "));
+        Err(match &self.directory {
+            // What is empty until something is mounted there looks like this.
+            Some(directory) => StartError::unavailable(format!("{message} ({})", directory.path().display())),
+            None => StartError::configuration(message),
+        })
     }
 }
 
@@ -165,9 +168,7 @@ fn open_directory(handlers: Option<&Path>, warden: &Warden) -> Result<Option<Dir
         None => return Ok(None),
     };
     Directory::open(&path, find_python(), warden.clone()).map(Some).map_err(|error| {
-        StartError::configuration(format!(
-            "cannot read the handlers in {}: {error}; name a directory with --handlers",
-            path.display()
-        ))
+        let why = format!("cannot read the handlers in {}: {error}; name a directory with --handlers", path.display());
+        StartError::refused(&error, why)
     })
 }

@@ -97,7 +97,7 @@ fn refuse_existing(file: &Path) -> Result<(), StartError> {
 
 fn cannot_write(file: &Path, error: &std::io::Error) -> StartError {
     let why = format!("cannot write {}: {error}; name a file in a directory that can be written", file.display());
-    StartError::configuration(why)
+    StartError::refused(error, why)
 }
 
 /// What an error of SQLite means where it may be of either file.

@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use taskgrid_runtime::{Exit, StartError};
 
 use super::connect::{self, migrations};
-use super::place::{refuse_unsuitable_place, resolved, size, size_beside, unusable};
+use super::place::{refuse_unsuitable_place, refused, resolved, size, size_beside};
 use super::refusal::{damaged, not_ours, refusal};
 
 /// Below this the whole file is checked before it is used: it takes less than half a second.
@@ -218,7 +218,7 @@ pub(super) fn refuse_other_formats(path: &Path) -> Result<(), StartError> {
         Ok(()) if header == *MAGIC => Ok(()),
         Ok(()) => Err(not_ours(path, "it is not an SQLite database")),
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(not_ours(path, "it is not an SQLite database")),
-        Err(error) => Err(unusable(path, &error.to_string())),
+        Err(error) => Err(refused(path, &error, "cannot read it")),
     }
 }
 

@@ -11,13 +11,13 @@ pub(super) fn size(path: &Path) -> Result<Option<u64>, StartError> {
     let found = match fs::metadata(path) {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(path, &error.to_string())),
+        Err(error) => return Err(refused(path, &error, "cannot look at it")),
     };
     if !found.is_file() {
         return Err(unusable(path, "it is not a file; name one with --database"));
     }
     rustix::fs::access(path, rustix::fs::Access::READ_OK | rustix::fs::Access::WRITE_OK)
-        .map_err(|error| unusable(path, &format!("cannot read and write it: {error}")))?;
+        .map_err(|error| refused(path, &error.into(), "cannot read and write it"))?;
     Ok(Some(found.len()))
 }
 
@@ -26,7 +26,7 @@ pub(super) fn refuse_unsuitable_place(path: &Path) -> Result<(), StartError> {
     let directory = directory_of(path);
     let access = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
     rustix::fs::access(directory, access)
-        .map_err(|error| unusable(path, &format!("cannot write to {}: {error}", directory.display())))?;
+        .map_err(|error| refused(path, &error.into(), &format!("cannot write to {}", directory.display())))?;
     #[cfg(target_os = "linux")]
     refuse_network_file_system(path, directory)?;
     Ok(())
@@ -38,7 +38,7 @@ fn refuse_network_file_system(path: &Path, directory: &Path) -> Result<(), Start
     const NETWORK: [(u32, &str); 5] =
         [(0x6969, "NFS"), (0x517B, "SMB"), (0xFF53_4D42, "CIFS"), (0xFE53_4D42, "SMB2"), (0x5346_414F, "AFS")];
     let found = rustix::fs::statfs(directory)
-        .map_err(|error| unusable(path, &format!("cannot look at {}: {error}", directory.display())))?;
+        .map_err(|error| refused(path, &error.into(), &format!("cannot look at {}", directory.display())))?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the magic numbers have 32 bits")]
     let kind = found.f_type as u32;
     let Some((_, name)) = NETWORK.iter().find(|(magic, _)| *magic == kind) else { return Ok(()) };
@@ -75,4 +75,9 @@ pub(super) fn directory_of(path: &Path) -> &Path {
 
 pub(super) fn unusable(path: &Path, why: &str) -> StartError {
     StartError::configuration(format!("cannot use {} as the database: {why}", path.display()))
+}
+
+/// The system has refused what was tried: the error number says whether that passes by itself.
+pub(super) fn refused(path: &Path, error: &std::io::Error, tried: &str) -> StartError {
+    StartError::refused(error, format!("cannot use {} as the database: {tried}: {error}", path.display()))
 }

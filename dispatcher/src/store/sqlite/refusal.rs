@@ -1,10 +1,16 @@
 //! Why a database cannot be used, for the operator: what is wrong, and what can be done about it (R32).
 
 use std::error::Error;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use rusqlite::ErrorCode;
+use rustix::fs::Access;
+use rustix::io::Errno;
 use taskgrid_runtime::{Exit, StartError};
+
+use super::place::beside;
 
 pub(super) fn not_ours(path: &Path, why: &str) -> StartError {
     let path = path.display();
@@ -29,15 +35,19 @@ pub(super) fn damaged(path: &Path, complaints: &[impl AsRef<str>]) -> StartError
 pub(super) fn refusal(path: &Path, error: &rusqlite::Error) -> StartError {
     let name = path.display();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
             StartError::in_use(format!("the database {name} is locked by another program; stop that one"))
         }
         Some(ErrorCode::NotADatabase) => not_ours(path, "it is not an SQLite database"),
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
-            StartError::configuration(format!(
-                "cannot open the database {name}: {error}; the file, its -wal and -shm beside it, and their directory must \
-                 belong to a user who may write them, on a local disk"
-            ))
+            let cause = what_refuses(path);
+            let exit = cause.as_ref().map_or(Exit::Unavailable, Exit::when_refused);
+            let cause = cause.map_or_else(|| "what prevented it is over".to_owned(), |cause| cause.to_string());
+            let message = format!(
+                "cannot open the database {name}: {error} ({cause}); the file, its -wal and -shm beside it, and their \
+                 directory must belong to a user who may write them, on a local disk"
+            );
+            StartError::new(exit, message)
         }
         Some(ErrorCode::DiskFull) => {
             StartError::new(Exit::Disk, format!("cannot open the database {name}: {error}; make space and start again"))
@@ -47,6 +57,21 @@ pub(super) fn refusal(path: &Path, error: &rusqlite::Error) -> StartError {
         }
         _ => damaged(path, &[error.to_string()]),
     }
+}
+
+/// SQLite says that it cannot open a file, and not why, so what it needs is asked of the system again.
+fn what_refuses(path: &Path) -> Option<io::Error> {
+    let access = Access::READ_OK | Access::WRITE_OK;
+    let existing = ["", "-wal", "-shm"].map(|ending| beside(path, ending)).into_iter().find_map(|file| {
+        let found = fs::metadata(&file).ok()?;
+        if found.is_dir() { Some(Errno::ISDIR) } else { rustix::fs::access(&file, access).err() }
+    });
+    existing.map(io::Error::from).or_else(|| {
+        // The log and its index are new files as a rule.
+        let probe = beside(path, ".probe");
+        let made = File::create_new(&probe).and_then(|_| fs::remove_file(&probe));
+        made.err().filter(|error| error.kind() != ErrorKind::AlreadyExists)
+    })
 }
 
 /// The same for an error that others have wrapped.

@@ -157,15 +157,21 @@ fn with_types_it_serves_exactly_those() {
 #[test]
 fn an_unknown_type_is_refused_and_the_known_ones_are_named() {
     let dir = directory(&[("thumbnail", 0o755)]);
-    let refused = Registry::open(Some(dir.path()), &types(&["uper"]), ROOM).unwrap_err();
-    assert_eq!(refused.exit, Exit::Configuration);
-    let message = refused.to_string();
-    assert!(message.contains("'uper'") && message.contains("thumbnail, upper"), "{message}");
+    // A directory may still be mounted; without one a person must act.
+    for (handlers, exit, named) in
+        [(Some(dir.path()), Exit::Unavailable, "thumbnail, upper"), (None, Exit::Configuration, "sum, upper")]
+    {
+        let refused = Registry::open(handlers, &types(&["uper"]), ROOM).unwrap_err();
+        assert_eq!(refused.exit, exit);
+        let message = refused.to_string();
+        assert!(message.contains("'uper'") && message.contains(named), "{message}");
+    }
 }
 
 #[test]
 fn a_directory_that_is_not_there_is_refused() {
     let refused = Registry::open(Some(Path::new("/nowhere/handlers")), &[], ROOM).unwrap_err();
+    assert_eq!(refused.exit, Exit::Unavailable, "it may not be mounted yet");
     assert!(refused.to_string().contains("/nowhere/handlers"), "{refused}");
 }
 

@@ -146,11 +146,18 @@ fn other_files_are_refused() {
 }
 
 #[test]
-fn what_cannot_be_a_database_is_a_matter_of_configuration() {
+fn a_path_that_cannot_be_a_database_needs_a_person_and_a_missing_directory_may_be_mounted_yet() {
     let directory = tempfile::tempdir().unwrap();
-    for path in [directory.path().to_owned(), directory.path().join("missing/taskgrid.db"), "/dev/null".into()] {
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    for (path, exit) in [
+        (directory.path().to_owned(), Exit::Configuration),
+        ("/dev/null".into(), Exit::Configuration),
+        (file.join("taskgrid.db"), Exit::Configuration),
+        (directory.path().join("missing/taskgrid.db"), Exit::Unavailable),
+    ] {
         let error = look_at(&path, false).expect_err("it is refused");
-        assert_eq!(error.exit, Exit::Configuration, "{error}");
+        assert_eq!(error.exit, exit, "{error}");
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     }
 }
