@@ -13,7 +13,7 @@ use taskgrid_dispatcher::store::{
     Batch, Claim, End, Finish, Insert, Inserted, Proof, Query, Slot, SqliteStore, Store, look_at,
 };
 use taskgrid_protocol::body::{ListTasks, Priority, Status};
-use taskgrid_protocol::{Json, Key, Lease, TaskId, TaskType};
+use taskgrid_protocol::{FileId, Json, Key, Lease, TaskId, TaskType};
 use taskgrid_runtime::{Clock, wall_time};
 
 const ROUNDS: usize = 100;
@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir_in(".")?;
     let path = directory.path().join("taskgrid.db");
     let mut store = SqliteStore::connect(&path)?;
-    store.open(wall_time())?;
+    store.open(wall_time(), FileId::default())?;
     let mut speed = Speed { store, clock: Clock::new(), number: 0, worker: "127.0.0.1:6000".into() };
     speed.fill(in_the_way)?;
     println!("{in_the_way} delayed tasks of high priority and {in_the_way} done ones in the way");
@@ -168,7 +168,7 @@ impl Speed {
         let looked = look_at(path, false)?;
         let at = self.clock.now();
         let mut store = SqliteStore::connect(path)?;
-        store.open(wall_time())?;
+        store.open(wall_time(), FileId::default())?;
         println!("look ({looked:?}): {:?}, connect and open: {:?}", at.since(start), self.clock.now().since(at));
         Ok(())
     }

@@ -23,7 +23,7 @@ impl fmt::Display for TaskId {
 /// A text that was refused as a name, and why.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidName(&'static str);
+pub struct InvalidName(pub(crate) &'static str);
 
 /// Defines a checked string type. Up to 23 bytes stand in the value itself: leases, numbers and the usual types
 /// of tasks are copied without being allocated.

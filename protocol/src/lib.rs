@@ -9,6 +9,7 @@ pub mod body;
 pub mod codec;
 mod envelope;
 pub mod error;
+mod file_id;
 pub mod ids;
 pub mod json;
 pub mod limits;
@@ -25,6 +26,7 @@ pub mod timers;
 
 pub use body::{Beside, Body, Message};
 pub use error::{ErrorCode, ErrorReply};
+pub use file_id::FileId;
 pub use ids::{Instance, Key, Lease, RequestId, TaskId, TaskType};
 pub use json::Json;
 pub use near::is_near;

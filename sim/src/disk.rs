@@ -1,7 +1,7 @@
 //! Where the table lies, and what a crash makes of it.
 
 use taskgrid_dispatcher::store::{Answer, Batch, MemoryStore, Opened, Outcomes, Query, SqliteStore, Store, StoreError};
-use taskgrid_protocol::WallTime;
+use taskgrid_protocol::{FileId, WallTime};
 
 use crate::dice::Dice;
 use crate::vfs::{Drive, Habit};
@@ -51,10 +51,10 @@ impl SqliteDisk {
 }
 
 impl Store for SqliteDisk {
-    fn open(&mut self, now: WallTime) -> Result<Opened, StoreError> {
+    fn open(&mut self, now: WallTime, fresh: FileId) -> Result<Opened, StoreError> {
         self.drive.look().map_err(StoreError::Corrupt)?;
         let store = SqliteStore::connect(&self.drive.database()).expect("our own file can be opened");
-        self.store.insert(store).open(now)
+        self.store.insert(store).open(now, fresh)
     }
 
     fn apply(&mut self, now: WallTime, batch: &Batch) -> Result<Outcomes, StoreError> {

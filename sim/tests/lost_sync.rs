@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 use taskgrid_dispatcher::store::{Answer, Batch, Insert, Query, SqliteStore, Store, StoreError};
 use taskgrid_protocol::body::Priority;
-use taskgrid_protocol::{Json, TaskType, WallTime};
+use taskgrid_protocol::{FileId, Json, TaskType, WallTime};
 use taskgrid_sim::dice::Dice;
 use taskgrid_sim::vfs::{Drive, Fault, Habit, Trouble};
 
@@ -56,7 +56,7 @@ fn loses_sync_at(operation: u64) -> bool {
 fn start(drive: &Drive) -> SqliteStore {
     drive.look().unwrap();
     let mut store = SqliteStore::connect(&drive.database()).unwrap();
-    store.open(NOW).unwrap();
+    store.open(NOW, FileId::default()).unwrap();
     store
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use taskgrid_dispatcher::store::{Batch, End, Finish, Insert, Inserted, Proof, Slot, SqliteStore, Store};
 use taskgrid_protocol::body::Priority;
-use taskgrid_protocol::{Json, Key, Lease, TaskType, WallTime};
+use taskgrid_protocol::{FileId, Json, Key, Lease, TaskType, WallTime};
 
 use crate::count::counting;
 
@@ -15,7 +15,7 @@ pub(crate) fn lives(size: usize) -> u64 {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("there is room");
     let mut store = SqliteStore::connect(&directory.path().join("taskgrid.db")).expect("it can be made");
     let mut now = WallTime::from_millis(1_764_000_000_000);
-    store.open(now).expect("it is new");
+    store.open(now, FileId::default()).expect("it is new");
     let worker: Arc<str> = "127.0.0.1:6000".into();
     for first in (0..TASKS).step_by(size) {
         now = WallTime::from_millis(now.as_millis() + 1);

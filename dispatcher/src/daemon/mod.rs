@@ -13,6 +13,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::SyncSender;
 
+use taskgrid_protocol::FileId;
 use taskgrid_runtime::{Clock, EVENT_QUEUE, Exit, Names, Pulse, Shutdown, StartError, drive, wall_time};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
@@ -66,7 +67,8 @@ impl Dispatcher {
 
     /// Serves until `shutdown` is requested or the disk fails.
     pub async fn run(mut self, shutdown: Shutdown, pulse: Pulse) -> Result<(), StartError> {
-        let opened = self.store.open(wall_time()).map_err(|error| {
+        let mut rng = taskgrid_runtime::random();
+        let opened = self.store.open(wall_time(), FileId::generate(&mut rng)).map_err(|error| {
             if matches!(error, StoreError::Unavailable(_) | StoreError::Corrupt(_)) {
                 self.lock.suspect();
             }
@@ -94,7 +96,7 @@ impl Dispatcher {
             // Nobody listens any more when the dispatcher has stopped already.
             let _ = drain.send(Event::Drain).await;
         });
-        let machine = Machine::new(clock.now(), self.config, opened, taskgrid_runtime::random());
+        let machine = Machine::new(clock.now(), self.config, opened, rng);
         let hands = Hands { batches, reads, events, names: Names::default() };
         tokio::select! {
             served = drive(machine, self.socket, clock, event_queue, pulse, move |effect| hands.perform(effect)) => {

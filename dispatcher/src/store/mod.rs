@@ -7,6 +7,7 @@
 mod batch;
 #[cfg(test)]
 mod conformance;
+mod identity;
 mod memory;
 mod query;
 mod retention;
@@ -15,12 +16,13 @@ mod sqlite;
 
 use std::time::Duration;
 
-use taskgrid_protocol::{TaskType, WallTime};
+use taskgrid_protocol::{FileId, TaskType, WallTime};
 
 pub use batch::{
     Batch, Cancelled, Claim, Claimed, EXPIRE_MAX, End, Ended, Finish, Finished, Insert, Inserted, Outcome, Outcomes,
     POISON_AFTER, Proof, Release, Released, Rest, Retried, Running, Slot,
 };
+pub use identity::Identity;
 pub use memory::MemoryStore;
 pub use query::{ATTEMPTS_MAX, Answer, LIST_REACH, Query};
 pub use retention::{PRUNE_BYTES_MAX, PRUNE_LOOKS, PRUNE_MAX, Prune, Pruned, Retention};
@@ -28,8 +30,9 @@ pub use sqlite::{BackedUp, BackupStep, Looked, SqliteStore, Wal, back_up, look_a
 
 /// A durable table of tasks. Its methods block, so they are never called on a tokio worker thread.
 pub trait Store {
-    /// What was under way when the last dispatcher stopped.
-    fn open(&mut self, now: WallTime) -> Result<Opened, StoreError>;
+    /// What was under way when the last dispatcher stopped. `fresh`, which no other table has, becomes the id of a table
+    /// that has none yet, or that was restored.
+    fn open(&mut self, now: WallTime, fresh: FileId) -> Result<Opened, StoreError>;
 
     /// Applies a batch in one transaction: all of it is on stable storage when this returns `Ok`, and
     /// none of it is visible when it returns an error. (After [`StoreError::Unavailable`] it may yet turn up
@@ -66,6 +69,8 @@ pub enum StoreError {
 /// The state of a table when it is opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Opened {
+    /// Which table it is.
+    pub identity: Identity,
     /// All running rows, by id.
     pub running: Vec<Running>,
     /// All types that have pending rows, due or not, by name.

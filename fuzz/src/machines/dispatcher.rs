@@ -6,7 +6,7 @@ use std::time::Duration;
 use taskgrid_dispatcher::machine::{Config, Effect, Event, Machine};
 use taskgrid_dispatcher::store::{Batch, MemoryStore, Query, Store, StoreError};
 use taskgrid_protocol::body::Status;
-use taskgrid_protocol::{Body, Message, TaskId, Timestamp, WallTime};
+use taskgrid_protocol::{Body, FileId, Message, TaskId, Timestamp, WallTime};
 
 use super::rng;
 use super::rows::Rows;
@@ -73,7 +73,7 @@ impl Host {
         let config = config(input);
         let wall = WallTime::from_millis(1_764_000_000_000);
         let mut store = MemoryStore::default();
-        let opened = store.open(wall).expect("memory opens");
+        let opened = store.open(wall, FileId::default()).expect("memory opens");
         Self {
             bench: Bench::new(Machine::new(Timestamp::ZERO, config.clone(), opened, rng(input))),
             config,
@@ -176,7 +176,7 @@ impl Host {
         self.reads.clear();
         self.looked_up.clear();
         (self.draining, self.exited) = (false, false);
-        let opened = self.store.open(self.wall).expect("memory opens");
+        let opened = self.store.open(self.wall, FileId::default()).expect("memory opens");
         self.bench.node = Machine::new(self.bench.now, self.config.clone(), opened, rng(input));
         self.bench.reached.insert("restart".to_owned());
     }

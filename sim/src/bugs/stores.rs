@@ -8,7 +8,7 @@ use taskgrid_dispatcher::store::{
     Answer, Batch, End, Inserted, MemoryStore, Opened, Outcome, Outcomes, Query, Release, Store, StoreError,
 };
 use taskgrid_protocol::error::TaskError;
-use taskgrid_protocol::{Json, Key, TaskId, WallTime};
+use taskgrid_protocol::{FileId, Json, Key, TaskId, WallTime};
 
 use crate::disk::Disk;
 
@@ -30,8 +30,8 @@ impl Forgetful {
 }
 
 impl Store for Forgetful {
-    fn open(&mut self, now: WallTime) -> Result<Opened, StoreError> {
-        self.now.open(now)
+    fn open(&mut self, now: WallTime, fresh: FileId) -> Result<Opened, StoreError> {
+        self.now.open(now, fresh)
     }
 
     fn apply(&mut self, now: WallTime, batch: &Batch) -> Result<Outcomes, StoreError> {
@@ -63,8 +63,8 @@ impl Disk for Forgetful {
 /// Implements what a wrapper around a disk does not do otherwise.
 macro_rules! passes_on {
     (open) => {
-        fn open(&mut self, now: WallTime) -> Result<Opened, StoreError> {
-            self.disk.open(now)
+        fn open(&mut self, now: WallTime, fresh: FileId) -> Result<Opened, StoreError> {
+            self.disk.open(now, fresh)
         }
     };
     (read) => {
@@ -157,8 +157,8 @@ passes_on!(crash of Hasty);
 impl Store for Hasty {
     passes_on!(read);
 
-    fn open(&mut self, now: WallTime) -> Result<Opened, StoreError> {
-        let opened = self.disk.open(now)?;
+    fn open(&mut self, now: WallTime, fresh: FileId) -> Result<Opened, StoreError> {
+        let opened = self.disk.open(now, fresh)?;
         let releases = opened.running.into_iter().map(|running| Release {
             task: running.id,
             lease: running.lease,
@@ -170,7 +170,7 @@ impl Store for Hasty {
         });
         let batch = Batch { releases: releases.collect(), ..Batch::default() };
         self.disk.apply(now, &batch)?;
-        self.disk.open(now)
+        self.disk.open(now, fresh)
     }
 
     fn apply(&mut self, now: WallTime, batch: &Batch) -> Result<Outcomes, StoreError> {

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use rand_chacha::ChaCha12Rng;
+use rand_core::SeedableRng;
 use taskgrid_dispatcher::machine::{Config, Effect, Event, Machine};
 use taskgrid_dispatcher::store::{Batch, Outcomes};
-use taskgrid_protocol::{TaskId, Timestamp};
+use taskgrid_protocol::{FileId, TaskId, Timestamp};
 
 use crate::agenda::Local;
 use crate::bugs::{self, Bug, SharedDisk};
@@ -68,7 +70,8 @@ impl Dispatcher {
 impl Host for Dispatcher {
     fn start(&mut self, context: &mut Context<'_>) {
         let mut disk = self.disk.borrow_mut();
-        let opened = disk.open(context.wall).expect("a dispatcher that was killed starts again");
+        let fresh = FileId::generate(&mut ChaCha12Rng::seed_from_u64(context.at));
+        let opened = disk.open(context.wall, fresh).expect("a dispatcher that was killed starts again");
         context.record.trace.line(context.at, || format!("disk: {opened:?}"));
         drop(disk);
         bugs::show_wall(self.bug, context, &mut self.latest);

@@ -5,7 +5,7 @@ use taskgrid_dispatcher::store::{
     Answer, Batch, Inserted, MemoryStore, Opened, Outcomes, Query, SqliteStore, Store, StoreError,
 };
 use taskgrid_protocol::body::ListTasks;
-use taskgrid_protocol::{TaskId, WallTime};
+use taskgrid_protocol::{FileId, TaskId, WallTime};
 
 use super::work::{Step, Work};
 use crate::vfs::{Drive, Habit};
@@ -116,7 +116,7 @@ impl Rig {
         let models = std::mem::take(&mut self.models).into_iter();
         self.models = models
             .filter_map(|mut model| {
-                let expected = model.open(self.work.now).expect("memory does not fail");
+                let expected = model.open(self.work.now, FileId::default()).expect("memory does not fail");
                 (expected == opened).then_some(model)
             })
             .collect();
@@ -132,7 +132,7 @@ impl Rig {
         if std::mem::take(&mut self.is_suspect) {
             store.begin_new_log().map_err(|why| format!("cannot begin a new log: {why}"))?;
         }
-        let opened = store.open(self.work.now).map_err(|why| format!("cannot open: {why}"))?;
+        let opened = store.open(self.work.now, FileId::default()).map_err(|why| format!("cannot open: {why}"))?;
         store.check().map_err(|why| format!("the file is damaged: {why}"))?;
         Ok(opened)
     }

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
 use taskgrid_protocol::node::receive;
-use taskgrid_protocol::{Node, Refusals, Timestamp, Transmit, WallTime};
+use taskgrid_protocol::{FileId, Node, Refusals, Timestamp, Transmit, WallTime};
 
 use crate::machine::{Config, Effect, Event, Machine};
 use crate::store::{Answer, Batch, MemoryStore, Query, Store, StoreError};
@@ -66,14 +66,14 @@ impl Grid {
     /// The next dispatcher is one whose operator has set something.
     pub(super) fn restart_with(self, config: Config) -> Self {
         let mut grid = self.restart();
-        let opened = grid.store.open(wall(grid.now)).unwrap();
+        let opened = grid.store.open(wall(grid.now), FileId::default()).unwrap();
         grid.machine = Machine::new(grid.now, config, opened, ChaCha12Rng::seed_from_u64(1));
         grid.settle();
         grid
     }
 
     fn start(mut store: MemoryStore, now: Timestamp, nameservice_up: bool) -> Self {
-        let opened = store.open(wall(now)).unwrap();
+        let opened = store.open(wall(now), FileId::default()).unwrap();
         let rng = ChaCha12Rng::seed_from_u64(now.as_micros() + 1);
         let machine = Machine::new(now, Config::default(), opened, rng);
         let mut grid = Self {

@@ -22,6 +22,7 @@ pub(super) struct Desk {
     store: Box<dyn Store>,
     pub(super) now: WallTime,
     leases: u32,
+    openings: u32,
 }
 
 /// What outlives a restart.
@@ -42,7 +43,7 @@ impl Desk {
     }
 
     fn with(kept: Kept, store: Box<dyn Store>) -> Self {
-        let mut desk = Self { kept, store, now: START, leases: 0 };
+        let mut desk = Self { kept, store, now: START, leases: 0, openings: 0 };
         desk.open();
         desk
     }
@@ -58,7 +59,9 @@ impl Desk {
     }
 
     fn open(&mut self) -> Opened {
-        let opened = self.store.open(self.now).unwrap();
+        self.openings += 1;
+        let fresh = format!("{:016x}", self.openings).parse().unwrap();
+        let opened = self.store.open(self.now, fresh).unwrap();
         assert_eq!(opened.pending, self.counts().pending);
         opened
     }

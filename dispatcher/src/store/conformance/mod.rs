@@ -141,7 +141,7 @@ behaviours! {
         times_beyond_the_year_9999_are_cut,
     };
     opening::{
-        a_new_store_is_empty,
+        a_new_store_is_empty, the_id_of_a_table_is_given_once,
         running_tasks_are_loaded_by_id,
         types_with_pending_tasks_are_named_once,
         the_first_expiry_is_told,

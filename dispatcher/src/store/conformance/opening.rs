@@ -7,8 +7,15 @@ use super::desk::{Desk, START, keyed, millis, name, priority, success, task};
 use crate::store::{Finish, Insert, Inserted, Opened, Proof, Running, Slot};
 
 pub(super) fn a_new_store_is_empty(desk: &mut Desk) {
-    assert_eq!(desk.restart(), Opened::default());
+    let opened = desk.restart();
+    assert_eq!(opened, Opened { identity: opened.identity.clone(), ..Opened::default() });
     assert_eq!(desk.counts(), Default::default());
+}
+
+/// Each opening offers another id.
+pub(super) fn the_id_of_a_table_is_given_once(desk: &mut Desk) {
+    let first = desk.restart().identity;
+    assert_eq!((desk.restart().identity, first.former.len()), (first, 0));
 }
 
 pub(super) fn running_tasks_are_loaded_by_id(desk: &mut Desk) {

@@ -14,14 +14,16 @@ use std::time::Duration;
 
 use taskgrid_protocol::body::{Priority, Status};
 use taskgrid_protocol::error::TaskError;
-use taskgrid_protocol::{Json, Key, Lease, TaskId, TaskType, WallTime};
+use taskgrid_protocol::{FileId, Json, Key, Lease, TaskId, TaskType, WallTime};
 
 use super::rules::{self, Past, Standing};
-use super::{Answer, Batch, Opened, Outcomes, Query, Running, Store, StoreError};
+use super::{Answer, Batch, Identity, Opened, Outcomes, Query, Running, Store, StoreError};
 
 /// A table of tasks in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
+    /// `None` until it is opened.
+    identity: Option<Identity>,
     tasks: BTreeMap<TaskId, Task>,
     attempts: BTreeMap<TaskId, Vec<Attempt>>,
     keys: BTreeMap<Key, TaskId>,
@@ -90,10 +92,12 @@ impl Task {
 }
 
 impl Store for MemoryStore {
-    fn open(&mut self, now: WallTime) -> Result<Opened, StoreError> {
+    fn open(&mut self, now: WallTime, fresh: FileId) -> Result<Opened, StoreError> {
         self.latest = self.latest_time();
+        let identity = self.identity.get_or_insert_with(|| Identity { id: fresh, ..Identity::default() }).clone();
         let running = self.tasks.iter().filter(|(_, task)| task.status == Status::Running);
         Ok(Opened {
+            identity,
             running: running.map(|(id, task)| running_row(*id, task)).collect(),
             pending_types: self.pending.keys().cloned().collect(),
             next_expiry: self.next_expiry(now),

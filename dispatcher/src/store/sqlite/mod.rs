@@ -10,6 +10,7 @@ mod connect;
 mod ends;
 mod error;
 mod finishes;
+mod identity;
 mod inserts;
 mod look;
 mod maintain;
@@ -31,7 +32,7 @@ use r2d2::Pool;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
-use taskgrid_protocol::{TaskType, WallTime};
+use taskgrid_protocol::{FileId, TaskType, WallTime};
 use taskgrid_runtime::Clock;
 
 pub use backup::{BackedUp, BackupStep, back_up};
@@ -72,12 +73,15 @@ struct Known {
 }
 
 impl Store for SqliteStore {
-    fn open(&mut self, now: WallTime) -> Result<Opened, StoreError> {
+    fn open(&mut self, now: WallTime, fresh: FileId) -> Result<Opened, StoreError> {
         let mut known = self.known();
         let (leap, (opened, learnt)) = self.write(|connection| {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let newest = identity::newest(&transaction)?;
             let leap = backup::leap(&transaction)?;
-            let done = opening::open(&transaction, now)?;
+            let is_copy = leap.is_some() || opening::has_lost_mark(&transaction)?;
+            let identity = identity::settle(&transaction, fresh, is_copy, newest)?;
+            let done = opening::open(&transaction, now, identity)?;
             transaction.commit()?;
             Ok((leap, done))
         })?;

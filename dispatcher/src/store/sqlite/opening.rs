@@ -13,7 +13,7 @@ use super::look::APPLICATION_ID;
 use super::rows::{self, time_text};
 use super::{Known, ends};
 use crate::store::rules;
-use crate::store::{Opened, Outcome, Running, StoreError};
+use crate::store::{Identity, Opened, Outcome, Running, StoreError};
 
 pub(super) const RUNNING: &str = "\
     SELECT id, type, attempt, timeout_s, timestamp_created, assigned_worker, lease, payload \
@@ -29,13 +29,14 @@ const LATEST: &str = "\
     UNION ALL SELECT timestamp_dispatched FROM tasks INDEXED BY tasks_status \
         WHERE status = 'running'";
 
-pub(super) fn open(connection: &Connection, now: WallTime) -> Result<(Opened, Known), StoreError> {
+pub(super) fn open(connection: &Connection, now: WallTime, identity: Identity) -> Result<(Opened, Known), StoreError> {
     sign(connection, now)?;
     let known = Known { latest: latest(connection)?, newest: counted_to(connection)?, ..Known::default() };
     let mut work = Work::begin(connection, now, known.clone())?;
     let running = running(&mut work)?;
     let learnt = work.close()?;
     let opened = Opened {
+        identity,
         running,
         pending_types: pending_types(connection)?,
         next_expiry: batch::next_expiry(connection, now)?,
@@ -48,14 +49,19 @@ pub(super) fn open(connection: &Connection, now: WallTime) -> Result<(Opened, Kn
 /// Says who made the file, and what it is. A copy made by way of SQL text has lost that mark, and perhaps rows:
 /// it is counted anew.
 fn sign(connection: &Connection, now: WallTime) -> Result<(), StoreError> {
-    let mark: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
-    if mark != APPLICATION_ID {
+    if has_lost_mark(connection)? {
         connection.pragma_update(None, "application_id", APPLICATION_ID)?;
         connection.execute("DELETE FROM counters", [])?;
     }
     const SIGN: &str = "INSERT OR IGNORE INTO meta (name, value) VALUES ('made_by', ?1), ('made_at', ?2)";
     connection.execute(SIGN, params![concat!("taskgrid ", env!("CARGO_PKG_VERSION")), time_text(now)])?;
     Ok(())
+}
+
+/// Whether the header does not say who made the file: it is a copy by way of SQL text.
+pub(super) fn has_lost_mark(connection: &Connection) -> rusqlite::Result<bool> {
+    let mark: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok(mark != APPLICATION_ID)
 }
 
 /// The newest row that the counters know of. If nothing is known, they start from nothing.

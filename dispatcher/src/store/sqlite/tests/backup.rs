@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use rusqlite::Connection;
-use taskgrid_protocol::TaskId;
+use taskgrid_protocol::{FileId, TaskId};
 use taskgrid_runtime::Exit;
 
 use super::{File, NOW, open, task};
@@ -133,10 +133,10 @@ fn the_leap_and_the_mark_are_one_transaction() {
     // What follows in the same transaction fails: all of it is undone.
     shell.execute_batch("ALTER TABLE counters RENAME TO hidden").unwrap();
     let mut store = crate::store::SqliteStore::connect(&copy).unwrap();
-    store.open(NOW).unwrap_err();
+    store.open(NOW, FileId::default()).unwrap_err();
     assert_eq!(state(), (1, 1));
     shell.execute_batch("ALTER TABLE hidden RENAME TO counters").unwrap();
-    store.open(NOW).unwrap();
+    store.open(NOW, FileId::default()).unwrap();
     assert_eq!(state(), (1 + LEAP, 0));
 }
 

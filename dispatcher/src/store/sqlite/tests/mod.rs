@@ -3,16 +3,18 @@
 mod backup;
 mod documentation;
 mod faults;
+mod identity;
 mod look;
 mod neighbours;
 mod plans;
 mod upkeep;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rusqlite::Connection;
 use taskgrid_protocol::body::{Priority, Status};
-use taskgrid_protocol::{Json, Lease, TaskId, TaskType, WallTime};
+use taskgrid_protocol::{FileId, Json, Lease, TaskId, TaskType, WallTime};
 use tempfile::TempDir;
 
 use crate::store::{
@@ -91,8 +93,14 @@ impl File {
 
 fn open(path: &Path) -> SqliteStore {
     let mut store = SqliteStore::connect(path).unwrap();
-    store.open(NOW).unwrap();
+    store.open(NOW, fresh()).unwrap();
     store
+}
+
+/// An id that no other file of these tests has.
+fn fresh() -> FileId {
+    static MADE: AtomicU64 = AtomicU64::new(1);
+    format!("{:016x}", MADE.fetch_add(1, Ordering::Relaxed)).parse().unwrap()
 }
 
 fn name(text: &str) -> TaskType {

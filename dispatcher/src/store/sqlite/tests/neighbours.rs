@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use taskgrid_protocol::body::{ListTasks, Status};
 use taskgrid_protocol::error::task_code;
-use taskgrid_protocol::{Json, TaskId};
+use taskgrid_protocol::{FileId, Json, TaskId};
 
 use super::{File, NOW, name, success, task};
 use crate::store::{Answer, Batch, Prune, Query, Rest, Retention, Store};
@@ -43,7 +43,7 @@ fn rows_inserted_while_nobody_looked_are_found_at_the_start() {
     shell.execute("INSERT INTO tasks (type, payload) VALUES ('by.hand', '1')", []).unwrap();
     drop(shell);
     let mut store = crate::store::SqliteStore::connect(&path).unwrap();
-    assert_eq!(store.open(NOW).unwrap().pending_types, [name("by.hand")]);
+    assert_eq!(store.open(NOW, FileId::default()).unwrap().pending_types, [name("by.hand")]);
     assert_eq!(store.added_types().unwrap(), BTreeSet::new(), "the start has named them");
     let file = File { directory, store };
     assert_eq!(file.counts(), [1, 0, 0, 0, 0]);
@@ -142,7 +142,7 @@ fn a_payload_spoilt_while_its_task_runs_fails_it_at_the_next_start() {
     drop(shell);
     let (directory, path) = file.close();
     let mut store = crate::store::SqliteStore::connect(&path).unwrap();
-    assert_eq!(store.open(NOW).unwrap().running, []);
+    assert_eq!(store.open(NOW, FileId::default()).unwrap().running, []);
     let file = File { directory, store };
     assert_eq!(ended_error(&file, id), task_code::BAD_PAYLOAD);
     assert_eq!(file.counts(), [0, 0, 0, 1, 0]);
