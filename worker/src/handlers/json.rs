@@ -22,7 +22,7 @@ pub(super) fn encode<R: Serialize>(result: &R) -> Outcome {
     let written = serde_json::value::to_raw_value(&Finite(result)).and_then(|raw| Json::check(&raw));
     written.map_err(|error| {
         let message = format!("what the handler returned is no JSON that a task may have: {error}");
-        Failure::passing(task_code::FAILED, message)
+        Failure::permanent(task_code::FAILED, message)
     })
 }
 

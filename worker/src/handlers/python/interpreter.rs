@@ -15,8 +15,13 @@ use tokio::time::timeout;
 use crate::handlers::process::{LINGER, Process, Warden, name_of, passed_on};
 use crate::machine::Task;
 
-/// What the process runs. It says what goes over the pipes.
-const RUNNER: &str = include_str!("runner.py");
+/// What the process runs. runner.py says what goes over the pipes.
+const RUNNER: &str = concat!(
+    // The current directory must not take the place of a standard module.
+    "import sys\ndel sys.path[0]\n",
+    include_str!("result.py"),
+    include_str!("runner.py")
+);
 
 /// The module that handlers import to tell their progress and to fail for good.
 const SDK: &str = include_str!("../../../../sdk/python/taskgrid.py");
@@ -28,7 +33,7 @@ const HEAD: usize = 5;
 /// characters.
 const BODY_MAX: usize = VALUE_MAX;
 
-/// What the file made of a task.
+/// What came of loading the file, or what it made of a task.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) kind: Kind,
@@ -37,26 +42,37 @@ pub(super) struct Answer {
     pub(super) fit: bool,
 }
 
+impl Answer {
+    /// The file cannot be loaded, for this reason.
+    pub(super) fn cannot_begin(why: &str) -> Self {
+        Self { kind: Kind::CannotBegin, body: why.into(), fit: false }
+    }
+}
+
 /// What the body of an answer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
+    Begun,
+    CannotBegin,
+    Gone,
     Result,
     Failure,
     Permanent,
     Exit,
     TooLong,
-    Gone,
 }
 
 impl Kind {
     fn of(letter: u8) -> Option<Self> {
         Some(match letter.to_ascii_uppercase() {
+            b'B' => Self::Begun,
+            b'C' => Self::CannotBegin,
+            b'G' => Self::Gone,
             b'R' => Self::Result,
             b'F' => Self::Failure,
             b'P' => Self::Permanent,
             b'E' => Self::Exit,
             b'L' => Self::TooLong,
-            b'G' => Self::Gone,
             _ => return None,
         })
     }
@@ -65,12 +81,14 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Interpreter {
     process: Process,
+    /// The file is loaded.
+    has_begun: bool,
     /// How many tasks it has been given.
     served: u32,
 }
 
 impl Interpreter {
-    /// The file is loaded with the first task.
+    /// Nothing can be asked of it before [`load`](Self::load).
     pub(super) fn start(warden: &Warden, task: &Task, python: &Path, file: &Path) -> io::Result<Self> {
         let result_max = VALUE_MAX.to_string();
         // Nothing is written into the directory of handlers, which may be read-only.
@@ -81,7 +99,12 @@ impl Interpreter {
         let task_type = (OsString::from("TASKGRID_TYPE"), OsString::from(task.task_type.as_str()));
         let environment = passed_on(std::env::vars_os()).chain([task_type]);
         let process = Process::start(warden, name_of(task), python, &arguments, environment)?;
-        Ok(Self { process, served: 0 })
+        Ok(Self { process, has_begun: false, served: 0 })
+    }
+
+    /// Whether its file is loaded.
+    pub(super) fn has_begun(&self) -> bool {
+        self.has_begun
     }
 
     pub(super) fn served(&self) -> u32 {
@@ -113,14 +136,26 @@ impl Interpreter {
         self.process.group.set_attempt(None);
     }
 
+    /// Loads the file. An error means that the process is of no more use.
+    pub(super) async fn load(&mut self, progress: &watch::Sender<Option<Progress>>) -> io::Result<Answer> {
+        let mut request = length(SDK).to_vec();
+        request.extend(SDK.as_bytes());
+        let answer = self.ask(&request, progress).await?;
+        self.has_begun = answer.kind == Kind::Begun;
+        Ok(answer)
+    }
+
     /// Gives it a task and returns its answer. An error means that it is of no more use.
     pub(super) async fn call(&mut self, task: &Task, progress: &watch::Sender<Option<Progress>>) -> io::Result<Answer> {
-        let request = self.request(task);
+        self.served += 1;
+        self.ask(&request(task), progress).await
+    }
+
+    async fn ask(&mut self, request: &[u8], progress: &watch::Sender<Option<Progress>>) -> io::Result<Answer> {
         let Process { child, stdin, stdout, stderr, errors, progress: told, .. } = &mut self.process;
         let (Some(stdin), Some(stdout)) = (stdin, stdout) else { return Err(io::ErrorKind::BrokenPipe.into()) };
-        self.served += 1;
         let conversation = async {
-            stdin.write_all(&request).await?;
+            stdin.write_all(request).await?;
             let mut head = [0; HEAD];
             stdout.read_exact(&mut head).await?;
             let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
@@ -142,24 +177,6 @@ impl Interpreter {
                 _ = &mut beside, if open => open = false,
             }
         }
-    }
-
-    /// The bytes that tell the process of a task.
-    fn request(&self, task: &Task) -> Vec<u8> {
-        let lease = task.lease.as_ref().map_or("", |lease| lease.as_str());
-        let about = format!("{} {} {lease} {}", task.id, task.attempt, task.task_type);
-        let payload = task.payload.get();
-        let sdk = if self.served == 0 { SDK } else { "" };
-        let mut request = Vec::with_capacity(sdk.len() + about.len() + payload.len() + 12);
-        if self.served == 0 {
-            request.extend(length(sdk));
-            request.extend(sdk.as_bytes());
-        }
-        request.extend(length(&about));
-        request.extend(length(payload));
-        request.extend(about.as_bytes());
-        request.extend(payload.as_bytes());
-        request
     }
 
     /// What it has written to standard error lately.
@@ -197,6 +214,19 @@ impl Interpreter {
             }
         }
     }
+}
+
+/// The bytes that tell the process of a task.
+fn request(task: &Task) -> Vec<u8> {
+    let lease = task.lease.as_ref().map_or("", |lease| lease.as_str());
+    let about = format!("{} {} {lease} {}", task.id, task.attempt, task.task_type);
+    let payload = task.payload.get();
+    let mut request = Vec::with_capacity(about.len() + payload.len() + 8);
+    request.extend(length(&about));
+    request.extend(length(payload));
+    request.extend(about.as_bytes());
+    request.extend(payload.as_bytes());
+    request
 }
 
 fn length(text: &str) -> [u8; 4] {

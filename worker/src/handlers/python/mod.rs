@@ -4,20 +4,30 @@ mod check;
 mod interpreter;
 mod pool;
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use taskgrid_protocol::Json;
-use taskgrid_protocol::body::Failure;
+use taskgrid_protocol::body::{Failure, Progress};
 use taskgrid_protocol::error::task_code;
 use taskgrid_protocol::limits::VALUE_MAX;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::process::{failure_of_exit, not_started};
 use super::{LongHandler, Run, Running, stopped};
-use crate::machine::Outcome;
+use crate::machine::{Outcome, Task};
 pub(super) use check::trouble_with;
 use interpreter::{Answer, Interpreter, Kind};
 pub(super) use pool::Pool;
+
+/// Loading a file may take so long. The time limit of its tasks is for these alone.
+const LOADING_MAX: Duration = Duration::from_secs(600);
+
+/// Says so.
+const TOO_LONG: &str = "loading it took longer than 600 s";
 
 /// A Python file with `def handle(payload)`.
 #[derive(Clone, Debug)]
@@ -37,15 +47,14 @@ impl LongHandler for Script {
 impl Script {
     async fn run_one(self, run: Run) -> Outcome {
         let Run { task, mut stop, progress } = run;
-        let (mut interpreter, place) = match self.pool.take(&self.file, &task) {
-            (Some(interpreter), place) => (interpreter, place),
-            (None, place) => {
-                let started = Interpreter::start(self.pool.warden(), &task, &self.python, &self.file);
-                (started.map_err(|error| not_started(&self.python, &error))?, place)
-            }
+        let (found, place) = self.pool.take(&self.file, &task);
+        let mut interpreter = match found {
+            Some(interpreter) => interpreter,
+            None => Interpreter::start(self.pool.warden(), &task, &self.python, &self.file)
+                .map_err(|error| not_started(&self.python, &error))?,
         };
         let answer = tokio::select! {
-            answer = interpreter.call(&task, &progress) => answer,
+            answer = serve(&mut interpreter, &task, &progress) => answer,
             () = stop.requested() => {
                 interpreter.stop().await;
                 return stopped();
@@ -67,10 +76,28 @@ impl Script {
     }
 }
 
+/// Gives an interpreter a task, once it has loaded its file. Where that cannot be loaded, this is the answer.
+async fn serve(
+    interpreter: &mut Interpreter,
+    task: &Task,
+    progress: &watch::Sender<Option<Progress>>,
+) -> io::Result<Answer> {
+    if !interpreter.has_begun() {
+        let loading = timeout(LOADING_MAX, interpreter.load(progress)).await;
+        let answer = loading.unwrap_or_else(|_| Ok(Answer::cannot_begin(TOO_LONG)))?;
+        if answer.kind != Kind::Begun {
+            return Ok(answer);
+        }
+    }
+    interpreter.call(task, progress).await
+}
+
 /// What an interpreter's answer means for its task.
 fn outcome_of(answer: &Answer, interpreter: &mut Interpreter) -> Outcome {
     let text = || String::from_utf8_lossy(&answer.body).into_owned();
     match answer.kind {
+        Kind::Begun => Err(Failure::passing(task_code::FAILED, "the handler used its worker's pipes")),
+        Kind::CannotBegin => Err(Failure::passing(task_code::FAILED, text())),
         Kind::Result => result_of(&answer.body),
         Kind::Failure => Err(Failure::passing(task_code::FAILED, text())),
         Kind::Permanent => Err(Failure::permanent(task_code::FAILED, text())),
@@ -88,7 +115,7 @@ fn result_of(body: &[u8]) -> Outcome {
     let parsed = std::str::from_utf8(body).map_err(|error| error.to_string());
     let parsed = parsed.and_then(|text| Json::parse(text).map_err(|error| error.to_string()));
     parsed.map_err(|why| {
-        let message = format!("what handle returned is no JSON that a task may have: {why}");
-        Failure::passing(task_code::FAILED, message)
+        let message = format!("the result is no JSON that a task may have: {why}");
+        Failure::permanent(task_code::FAILED, message)
     })
 }

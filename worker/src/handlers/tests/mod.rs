@@ -4,6 +4,7 @@ mod bounds;
 mod executables;
 mod functions;
 mod python;
+mod results;
 mod scan;
 
 use std::fs;

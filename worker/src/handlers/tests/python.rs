@@ -53,7 +53,7 @@ impl Rig {
 }
 
 /// Asserts what `source` returns for a payload.
-async fn returns(source: &str, payload: &str, expected: &str) {
+pub(super) async fn returns(source: &str, payload: &str, expected: &str) {
     let Some(rig) = rig(source) else { return };
     assert_eq!(rig.result(payload).await, expected);
     let written: Vec<_> = fs::read_dir(rig.dir.path()).unwrap().collect();
@@ -61,7 +61,7 @@ async fn returns(source: &str, payload: &str, expected: &str) {
 }
 
 /// Asserts that it fails with words that hold `expected`.
-async fn fails(source: &str, expected: &[&str], retry: bool) {
+pub(super) async fn fails(source: &str, expected: &[&str], retry: bool) {
     let Some(rig) = rig(source) else { return };
     let failure = rig.failure("null").await;
     assert_eq!(failure.retry, retry, "{}", failure.message);
@@ -102,11 +102,6 @@ async fn a_python_exception_is_a_failure_with_its_place() {
 #[tokio::test]
 async fn a_python_file_says_what_is_wrong_with_it() {
     fails("handler = 1\n", &["it.py has no function handle(payload)"], true).await;
-    fails("def handle(payload):\n    return {1, 2}\n", &["TypeError", "set"], true).await;
-    fails("def handle(payload):\n    return float('nan')\n", &["ValueError"], true).await;
-    fails("def handle(payload):\n    return '\\ud800'\n", &["UnicodeEncodeError"], true).await;
-    let deep = "def handle(payload):\n    for _ in range(40): payload = [payload]\n    return payload\n";
-    fails(deep, &["nested deeper than 32"], true).await;
     fails("import os\ndef handle(payload):\n    os._exit(0)\n", &["before handle returned"], true).await;
     fails("def handle(payload):\n    return 'x' * 10_000_000\n", &["10000002 bytes, the limit is"], false).await;
     fails("import os\ndef handle(payload):\n    os.closerange(0, 64)\n", &["exit code"], true).await;
