@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use taskgrid_protocol::TaskType;
-use taskgrid_runtime::{Clock, EVENT_QUEUE, Pulse, Shutdown, StartError, drive, parse_seconds};
+use taskgrid_runtime::{Clock, EVENT_QUEUE, List, Pulse, Shutdown, StartError, drive, parse_list, parse_seconds};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -22,11 +22,10 @@ pub struct NameServiceArgs {
     #[arg(
         long = "static",
         value_name = "TYPE=HOST:PORT,…",
-        value_delimiter = ',',
-        value_parser = parse_fixed,
+        value_parser = |text: &str| parse_list(text, parse_fixed),
         env = "TASKGRID_STATIC"
     )]
-    pub fixed: Vec<(TaskType, String)>,
+    pub fixed: Vec<List<(TaskType, String)>>,
 
     /// How long a worker is known that does not say how often it will report.
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds, env = "TASKGRID_TTL")]
@@ -36,8 +35,8 @@ pub struct NameServiceArgs {
 impl NameServiceArgs {
     /// The defaults, at another address.
     pub fn listening_on(listen: SocketAddr) -> Self {
-        let Config { ttl, fixed } = Config::default();
-        Self { listen, fixed, ttl }
+        let Config { ttl, .. } = Config::default();
+        Self { listen, fixed: Vec::new(), ttl }
     }
 }
 
@@ -64,7 +63,7 @@ impl NameService {
     pub async fn bind(args: NameServiceArgs) -> Result<Self, StartError> {
         let socket = taskgrid_runtime::bind(args.listen)?;
         let local = socket.local_addr().map_err(|error| StartError::unavailable(error.to_string()))?;
-        Ok(Self { socket, local, config: Config { ttl: args.ttl, fixed: args.fixed } })
+        Ok(Self { socket, local, config: Config { ttl: args.ttl, fixed: List::concat(&args.fixed) } })
     }
 
     /// Where it is reached.

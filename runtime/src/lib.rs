@@ -11,7 +11,7 @@ mod socket;
 mod start;
 mod supervisor;
 
-pub use arguments::{parse_bytes, parse_seconds};
+pub use arguments::{List, parse_bytes, parse_list, parse_seconds, without_empty_variables};
 pub use clock::{Clock, wall_time};
 pub use driver::{EVENT_QUEUE, Traffic, drive, drive_counted};
 pub use log::init as init_log;

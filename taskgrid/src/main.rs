@@ -10,12 +10,12 @@ mod up;
 use std::process::ExitCode;
 
 use backup::BackupArgs;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use completions::CompletionsArgs;
 use man::ManArgs;
 use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
-use taskgrid_runtime::{StartError, Supervisor, init_log, on_signal};
+use taskgrid_runtime::{StartError, Supervisor, init_log, on_signal, without_empty_variables};
 use taskgrid_worker::{Reserved, Worker, WorkerArgs};
 use up::UpArgs;
 
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         taskgrid_worker::guard();
         return ExitCode::SUCCESS;
     }
-    let command = Cli::parse().command;
+    let command = command();
     // Before anything else opens a file.
     let reserved = Reserved::take(GUARD);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -78,6 +78,12 @@ fn main() -> ExitCode {
     // A name that is still being looked up must not hold back the end.
     runtime.shutdown_background();
     code
+}
+
+/// What was asked for. Ends the program itself for `--help` and mistakes.
+fn command() -> Command {
+    let matches = without_empty_variables(Cli::command()).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()).command
 }
 
 async fn run(command: Command, reserved: Reserved) -> ExitCode {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use taskgrid_runtime::{Pulse, StartError, Supervisor, Trigger, on_signal};
+use taskgrid_runtime::{List, Pulse, StartError, Supervisor, Trigger, on_signal};
 
 use crate::handlers::{Handlers, function};
 use crate::{Failure, Task, Worker, WorkerArgs};
@@ -99,7 +99,7 @@ impl WorkerBuilder {
     /// A name service, `HOST:PORT`. Called several times, the worker registers at all of them; `127.0.0.1:5001`
     /// unless said.
     pub fn nameservice(mut self, address: impl Into<String>) -> Self {
-        self.args.nameservice.push(address.into());
+        self.args.nameservice.push(List::one(address.into()));
         self
     }
 
@@ -204,7 +204,7 @@ impl WorkerBuilder {
             ));
         }
         if args.nameservice.is_empty() {
-            args.nameservice.push(DEFAULT_NAMESERVICE.to_owned());
+            args.nameservice.push(List::one(DEFAULT_NAMESERVICE.to_owned()));
         }
         args.check()?;
         Worker::serving(Arc::new(handlers.into_map()), None, args).await

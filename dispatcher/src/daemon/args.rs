@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use taskgrid_protocol::limits::KEY_RETENTION;
-use taskgrid_runtime::{StartError, parse_bytes, parse_seconds};
+use taskgrid_runtime::{List, StartError, parse_bytes, parse_seconds};
 
 use crate::machine::Config;
 use crate::store::Retention;
@@ -19,14 +19,8 @@ pub struct DispatcherArgs {
     pub listen: SocketAddr,
 
     /// The name services; when one is silent, the next one is asked.
-    #[arg(
-        long,
-        value_name = "HOST:PORT,…",
-        default_value = "127.0.0.1:5001",
-        value_delimiter = ',',
-        env = "TASKGRID_NAMESERVICE"
-    )]
-    pub nameservice: Vec<String>,
+    #[arg(long, value_name = "HOST:PORT,…", default_value = "127.0.0.1:5001", env = "TASKGRID_NAMESERVICE")]
+    pub nameservice: Vec<List<String>>,
 
     /// The SQLite file that holds the tasks; made if it is not there.
     #[arg(long, value_name = "FILE", default_value = "taskgrid.db", env = "TASKGRID_DATABASE")]
@@ -128,11 +122,21 @@ impl DispatcherArgs {
     pub fn listening_on(listen: SocketAddr, nameservice: String) -> Self {
         let Config { lease, plain_lease, min_free, max_pending, .. } = Config::default();
         let (database, retention) = ("taskgrid.db".into(), RetentionArgs::default());
-        Self { listen, nameservice: vec![nameservice], database, lease, plain_lease, min_free, max_pending, retention }
+        Self {
+            listen,
+            nameservice: vec![List::one(nameservice)],
+            database,
+            lease,
+            plain_lease,
+            min_free,
+            max_pending,
+            retention,
+        }
     }
 
     pub(super) fn config(&self) -> Result<Config, StartError> {
-        for service in &self.nameservice {
+        let nameservices = List::concat(&self.nameservice);
+        for service in &nameservices {
             let port = service.rsplit_once(':').filter(|(host, _)| !host.is_empty());
             if port.is_none_or(|(_, port)| port.parse::<u16>().is_err()) {
                 return Err(StartError::configuration(format!(
@@ -144,7 +148,7 @@ impl DispatcherArgs {
             return Err(StartError::configuration("--lease and --plain-lease must be at least 1 second".to_owned()));
         }
         Ok(Config {
-            nameservices: self.nameservice.clone(),
+            nameservices,
             lease: self.lease,
             plain_lease: self.plain_lease,
             min_free: self.min_free,

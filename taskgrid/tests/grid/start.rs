@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::process::Output;
 
-use crate::processes::{ANY_PORT, Daemon, Grid, eventually, taskgrid};
+use serde_json::json;
+
+use crate::processes::{ANY_PORT, Daemon, Grid, ask_bytes, eventually, taskgrid};
 
 /// Starts a daemon that is expected to refuse; returns its exit code and what it said.
 fn refused(args: &[&str]) -> (Option<i32>, String) {
@@ -46,6 +48,50 @@ fn a_name_that_cannot_be_looked_up_now_is_no_usage_error() {
     let (code, said) = refused(&["worker", "--listen", "0.0.0.0:0", "--nameservice", "nowhere.invalid:5001"]);
     assert_eq!(code, Some(69), "{said}");
     assert!(said.contains("nowhere.invalid:5001") && said.contains("--advertise"), "{said}");
+}
+
+/// The variables in the help of `verb`.
+fn variables(verb: &str) -> Vec<String> {
+    let help = String::from_utf8(taskgrid().args([verb, "--help"]).output().unwrap().stdout).unwrap();
+    let names = help.split("[env:").skip(1).filter_map(|rest| rest.trim_start().split(['=', ']']).next());
+    names.map(str::to_owned).collect()
+}
+
+/// `TASKGRID_LEASE: ${LEASE:-}` in a compose file, without LEASE, stopped every program.
+#[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let dir = tempfile::tempdir().unwrap();
+    for verb in ["nameservice", "dispatcher", "worker"] {
+        let variables = variables(verb);
+        assert!(variables.iter().any(|name| name == "TASKGRID_LISTEN"), "{variables:?}");
+        let mut command = taskgrid();
+        command.args([verb, "--listen", ANY_PORT]).current_dir(&dir);
+        let daemon = Daemon::spawn(command.envs(variables.iter().map(|name| (name, ""))));
+        let mut ping = taskgrid();
+        let empty = ["TASKGRID_DISPATCHER", "TASKGRID_DEADLINE", "TASKGRID_OUTPUT", "TASKGRID_PING_DEADLINE"];
+        ping.args(["ping", &daemon.addr.to_string()]).envs(empty.map(|name| (name, "")));
+        let Output { status, stderr, .. } = ping.output().unwrap();
+        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+    }
+}
+
+#[test]
+fn a_list_takes_spaces_and_a_comma_at_its_end() {
+    let nameservice = Daemon::start(&["nameservice", "--listen", ANY_PORT, "--static", "a=one:6000, b=two:6000,"]);
+    let address = nameservice.addr.to_string();
+    let mut worker = taskgrid();
+    worker.args(["worker", "--listen", ANY_PORT, "--types", "upper, hash,", "--types", "sum"]);
+    let worker = Daemon::spawn(worker.env("TASKGRID_NAMESERVICE", format!(" {address}, ")));
+    for (task_type, expected) in [("a", "one:6000"), ("b", "two:6000"), ("upper", ""), ("hash", ""), ("sum", "")] {
+        let address = if expected.is_empty() { worker.addr.to_string() } else { expected.to_owned() };
+        eventually(&format!("a worker for {task_type}"), || {
+            let request = json!({"type": "LOOKUP_WORKER", "data": {"type": task_type}});
+            let reply = ask_bytes(nameservice.addr, request.to_string().as_bytes());
+            (reply["address"] == *address).then_some(())
+        });
+    }
+    let (code, said) = refused(&["worker", "--types", " , "]);
+    assert!(code == Some(2) && said.contains("the list is empty"), "{code:?} {said}");
 }
 
 #[test]

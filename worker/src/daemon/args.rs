@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use taskgrid_protocol::TaskType;
 use taskgrid_protocol::limits::CAPACITY_MAX;
-use taskgrid_runtime::{StartError, parse_seconds};
+use taskgrid_runtime::{List, StartError, parse_seconds};
 
 /// Tasks at a time for each processor core. Handlers wait for files, for the network and for their results
 /// to be stored more than they compute, so one for each core would leave the cores idle; and four of the
@@ -36,18 +36,12 @@ pub struct WorkerArgs {
     pub advertise: Option<String>,
 
     /// The name services; the worker registers at all of them.
-    #[arg(
-        long,
-        value_name = "HOST:PORT,…",
-        default_value = "127.0.0.1:5001",
-        value_delimiter = ',',
-        env = "TASKGRID_NAMESERVICE"
-    )]
-    pub nameservice: Vec<String>,
+    #[arg(long, value_name = "HOST:PORT,…", default_value = "127.0.0.1:5001", env = "TASKGRID_NAMESERVICE")]
+    pub nameservice: Vec<List<String>>,
 
     /// The types of task to take [default: all built-in types and every file in --handlers].
-    #[arg(long, value_name = "TYPE,…", value_delimiter = ',', env = "TASKGRID_TYPES")]
-    pub types: Vec<TaskType>,
+    #[arg(long, value_name = "TYPE,…", env = "TASKGRID_TYPES")]
+    pub types: Vec<List<TaskType>>,
 
     /// How many tasks to run at a time. Lower it for handlers that need much memory or whole cores.
     #[arg(long, value_name = "N", default_value_t = default_concurrency(), env = "TASKGRID_CONCURRENCY")]
@@ -98,7 +92,7 @@ impl WorkerArgs {
         Self {
             listen,
             advertise: None,
-            nameservice: vec![nameservice],
+            nameservice: vec![List::one(nameservice)],
             types: Vec::new(),
             concurrency: default_concurrency(),
             prefetch: 0,

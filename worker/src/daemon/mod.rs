@@ -8,7 +8,7 @@ mod watch;
 use std::net::SocketAddr;
 
 use taskgrid_protocol::{Instance, TaskType};
-use taskgrid_runtime::{Clock, EVENT_QUEUE, Names, Pulse, Shutdown, StartError, drive, random};
+use taskgrid_runtime::{Clock, EVENT_QUEUE, List, Names, Pulse, Shutdown, StartError, drive, random};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -40,7 +40,7 @@ impl Worker {
         args.check()?;
         let bounds = Bounds { memory: u64::from(args.handler_memory) * 1024 * 1024, processes: PROCESSES_MAX };
         let room = Room { slots: args.concurrency as usize, bounds };
-        let registry = Registry::open(args.handlers.as_deref(), &args.types, room)?;
+        let registry = Registry::open(args.handlers.as_deref(), &List::concat(&args.types), room)?;
         let serving = registry.serving();
         Self::serving(serving, Some((registry, reserved)), args).await
     }
@@ -55,13 +55,14 @@ impl Worker {
         let socket = taskgrid_runtime::bind(args.listen)?;
         let local = socket.local_addr().map_err(|error| StartError::unavailable(error.to_string()))?;
         let names = Names::default();
-        let address = address::advertised(args.advertise.as_deref(), local, &args.nameservice, &names).await?;
+        let nameservices = List::concat(&args.nameservice);
+        let address = address::advertised(args.advertise.as_deref(), local, &nameservices, &names).await?;
         let config = Config {
             address,
             types: serving.keys().cloned().collect(),
             concurrency: args.concurrency,
             prefetch: args.prefetch,
-            nameservices: args.nameservice,
+            nameservices,
             instance: Instance::generate(&mut random()),
             announce_every: args.heartbeat,
             heartbeat_every: args.lease / 3,
