@@ -62,7 +62,7 @@ pub use api::{CallError, Client, ConnectError, Followed, Receipt, Submission, Un
 pub use machine::{Failed, Progress, Rejected, Silence, Standing};
 pub use taskgrid_protocol::body::{
     AttemptView, ListTasks, ListTasksReply, ListWorkers, ListWorkersReply, OrderReply, PingReply,
-    Progress as TaskProgress, StatsReply, Status, StatusCounts, TaskReply, TaskView, WorkerView,
+    Progress as TaskProgress, StatsReply, Status, StatusCounts, TaskRef, TaskReply, TaskView, WorkerView,
 };
 pub use taskgrid_protocol::error::TaskError;
-pub use taskgrid_protocol::{ErrorCode, Json, Key, TaskId, TaskType, WallTime};
+pub use taskgrid_protocol::{ErrorCode, FileId, Json, Key, TaskId, TaskType, WallTime};

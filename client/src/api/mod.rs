@@ -18,7 +18,7 @@ use taskgrid_protocol::body::{
     TaskReply,
 };
 use taskgrid_protocol::limits::ANSWER_DEADLINE;
-use taskgrid_protocol::{Body, Key, TaskId};
+use taskgrid_protocol::{Body, Key};
 
 use crate::machine::{Answer, End, Outcome, Progress, Request, Silence};
 pub(crate) use driver::socket_towards;
@@ -91,12 +91,12 @@ impl Client {
     }
 
     /// Where a task stands, and its result if it has ended.
-    pub async fn result(&self, task: TaskId) -> Result<Progress, CallError> {
+    pub async fn result(&self, task: impl Into<TaskRef>) -> Result<Progress, CallError> {
         self.wait_at_most(task, Duration::ZERO).await
     }
 
     /// Waits for the end of a task, for as long as the dispatcher answers.
-    pub async fn wait(&self, task: TaskId) -> Result<crate::Json, WaitError> {
+    pub async fn wait(&self, task: impl Into<TaskRef>) -> Result<crate::Json, WaitError> {
         match self.watch(task, None).await? {
             Progress::Ended(end) => ended(end),
             Progress::NotReady(_) => unreachable!("a watch without a limit ends with the task"),
@@ -104,12 +104,12 @@ impl Client {
     }
 
     /// Waits for the end of a task, but not longer than `limit`.
-    pub async fn wait_at_most(&self, task: TaskId, limit: Duration) -> Result<Progress, CallError> {
+    pub async fn wait_at_most(&self, task: impl Into<TaskRef>, limit: Duration) -> Result<Progress, CallError> {
         self.watch(task, Some(limit)).await
     }
 
-    async fn watch(&self, task: TaskId, limit: Option<Duration>) -> Result<Progress, CallError> {
-        let mut ongoing = self.begin(Request::Watch { task, limit }).await;
+    async fn watch(&self, task: impl Into<TaskRef>, limit: Option<Duration>) -> Result<Progress, CallError> {
+        let mut ongoing = self.begin(Request::Watch { task: task.into(), limit }).await;
         match self.settle(ongoing.ended().await, None)? {
             Answer::Progress(progress) => Ok(progress),
             other => unreachable!("a watch was answered by {other:?}"),
@@ -117,8 +117,8 @@ impl Client {
     }
 
     /// All about a task, with its past attempts.
-    pub async fn task(&self, task: TaskId) -> Result<TaskReply, CallError> {
-        self.ask(Body::GetTask(TaskRef { task_id: task })).await
+    pub async fn task(&self, task: impl Into<TaskRef>) -> Result<TaskReply, CallError> {
+        self.ask(Body::GetTask(task.into())).await
     }
 
     /// Tasks, the newest first, at most 100 at a time.
@@ -127,13 +127,13 @@ impl Client {
     }
 
     /// Ends a task that is pending or running.
-    pub async fn cancel(&self, task: TaskId) -> Result<OrderReply, CallError> {
-        self.ask(Body::CancelTask(TaskRef { task_id: task })).await
+    pub async fn cancel(&self, task: impl Into<TaskRef>) -> Result<OrderReply, CallError> {
+        self.ask(Body::CancelTask(task.into())).await
     }
 
     /// Makes a failed or cancelled task pending again.
-    pub async fn retry(&self, task: TaskId) -> Result<OrderReply, CallError> {
-        self.ask(Body::RetryTask(TaskRef { task_id: task })).await
+    pub async fn retry(&self, task: impl Into<TaskRef>) -> Result<OrderReply, CallError> {
+        self.ask(Body::RetryTask(task.into())).await
     }
 
     /// The workers that the server knows. A name service answers this too.

@@ -6,9 +6,9 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use serde::Serialize;
-use taskgrid_protocol::body::{PostReply, PostTask, Priority, Span, Status};
+use taskgrid_protocol::body::{PostReply, PostTask, Priority, Span, Status, TaskRef};
 use taskgrid_protocol::limits::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, SPAN_MAX, VALUE_MAX};
-use taskgrid_protocol::{ErrorCode, Json, Key, TaskId, TaskType, WallTime};
+use taskgrid_protocol::{ErrorCode, FileId, Json, Key, TaskId, TaskType, WallTime};
 
 use super::driver::Ongoing;
 use super::{CallError, Client, WaitError, ended};
@@ -221,12 +221,22 @@ pub struct Receipt {
     pub workers: Option<u32>,
     /// The key that it was submitted with.
     pub key: Key,
+    /// The database that stores it; `None` from a dispatcher that does not say.
+    pub file: Option<FileId>,
 }
 
 impl Receipt {
     fn new(reply: PostReply, key: Key) -> Self {
-        let PostReply { task_id, status, workers, duplicate, .. } = reply;
-        Self { task: task_id, status, duplicate, workers, key }
+        let PostReply { task_id, status, workers, duplicate, file_id, .. } = reply;
+        Self { task: task_id, status, duplicate, workers, key, file: file_id }
+    }
+}
+
+/// The number and the database: should the dispatcher serve another database later, it says NOT_FOUND, and never tells of
+/// another task under the same number.
+impl From<&Receipt> for TaskRef {
+    fn from(receipt: &Receipt) -> Self {
+        Self { task_id: receipt.task, file_id: receipt.file }
     }
 }
 

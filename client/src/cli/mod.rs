@@ -16,6 +16,7 @@ mod show;
 mod stats;
 mod submit;
 mod table;
+mod task;
 mod text;
 mod workers;
 

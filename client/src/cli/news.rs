@@ -5,8 +5,8 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
-use taskgrid_protocol::body::{AttemptView, ListWorkers, TaskReply};
-use taskgrid_protocol::{TaskId, TaskType, WallTime};
+use taskgrid_protocol::body::{AttemptView, ListWorkers, TaskRef, TaskReply};
+use taskgrid_protocol::{TaskType, WallTime};
 use taskgrid_runtime::wall_time;
 
 use super::session::Session;
@@ -59,7 +59,7 @@ fn unserved_line(task_type: &TaskType, served: &BTreeSet<TaskType>) -> String {
 }
 
 /// Tells of each attempt that fails, and shows how far the one is that runs, until it is dropped.
-pub(super) async fn tell_of_task(session: &mut Session<'_>, task: TaskId) -> Infallible {
+pub(super) async fn tell_of_task(session: &mut Session<'_>, task: TaskRef) -> Infallible {
     let mut pace = tokio::time::interval(TELL_EVERY);
     pace.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut told = None;

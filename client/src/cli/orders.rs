@@ -3,10 +3,10 @@
 use std::future::Future;
 
 use clap::Args;
-use taskgrid_protocol::TaskId;
 
 use super::session::Session;
-use super::{Console, Done, OutputArgs, ServerArgs, parse_task_id};
+use super::task::TaskArgs;
+use super::{Console, Done, OutputArgs, ServerArgs};
 use crate::{CallError, OrderReply};
 
 /// Arguments of `taskgrid cancel` and `taskgrid retry`.
@@ -21,9 +21,8 @@ Exit codes:
   3  refused: nothing was changed
   4  no answer: it may have happened; 'taskgrid show' tells")]
 pub struct OrderArgs {
-    /// The number of the task
-    #[arg(value_name = "ID", value_parser = parse_task_id, allow_negative_numbers = true)]
-    task: TaskId,
+    #[command(flatten)]
+    task: TaskArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -34,13 +33,13 @@ impl OrderArgs {
     pub(super) async fn cancel(self, console: &mut Console) -> Done {
         let mut session = Session::open(&self.server, self.output, console).await?;
         let client = session.client.clone();
-        order(&mut session, client.cancel(self.task)).await
+        order(&mut session, client.cancel(self.task.named())).await
     }
 
     pub(super) async fn retry(self, console: &mut Console) -> Done {
         let mut session = Session::open(&self.server, self.output, console).await?;
         let client = session.client.clone();
-        order(&mut session, client.retry(self.task)).await
+        order(&mut session, client.retry(self.task.named())).await
     }
 }
 

@@ -1,8 +1,9 @@
 //! How tasks have ended, in words and as exit codes.
 
 use serde::Serialize;
+use taskgrid_protocol::body::TaskRef;
 use taskgrid_protocol::error::TaskError;
-use taskgrid_protocol::{Json, TaskId};
+use taskgrid_protocol::{FileId, Json, TaskId};
 
 use super::session::Session;
 use super::text::escape_line;
@@ -16,6 +17,8 @@ pub(super) struct EndDocument<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) task_id: Option<TaskId>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file_id: Option<FileId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) status: Option<Status>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) result: Option<&'a Json>,
@@ -28,14 +31,15 @@ pub(super) struct EndDocument<'a> {
 }
 
 impl EndDocument<'_> {
-    pub(super) fn new(task_id: Option<TaskId>, status: Option<Status>) -> Self {
-        Self { task_id, status, result: None, error: None, attempts: None, progress: None }
+    pub(super) fn new(task: Option<TaskRef>, status: Option<Status>) -> Self {
+        let (task_id, file_id) = (task.map(|task| task.task_id), task.and_then(|task| task.file_id));
+        Self { task_id, file_id, status, result: None, error: None, attempts: None, progress: None }
     }
 }
 
 /// Prints how a task ended: its result, or why there is none.
-pub(super) fn print_end(session: &mut Session<'_>, task: Option<TaskId>, end: End) -> Done {
-    let name = task.map_or_else(|| "The task".to_owned(), |task| format!("Task {task}"));
+pub(super) fn print_end(session: &mut Session<'_>, task: Option<TaskRef>, end: End) -> Done {
+    let name = task.map_or_else(|| "The task".to_owned(), |task| format!("Task {}", task.task_id));
     match end {
         End::Done(result) => {
             print_result(session, task, &result);
@@ -61,7 +65,7 @@ pub(super) fn print_end(session: &mut Session<'_>, task: Option<TaskId>, end: En
 }
 
 /// A string bare, any other value as JSON.
-fn print_result(session: &mut Session<'_>, task: Option<TaskId>, result: &Json) {
+fn print_result(session: &mut Session<'_>, task: Option<TaskRef>, result: &Json) {
     if session.wants_json() {
         let document = EndDocument::new(task, Some(Status::Done));
         session.console.print_json(&EndDocument { result: Some(result), ..document });

@@ -4,13 +4,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use clap::Args;
-use taskgrid_protocol::TaskId;
+use taskgrid_protocol::body::TaskRef;
 use taskgrid_runtime::parse_seconds;
 
 use super::news::tell_of_task;
 use super::outcome::{EndDocument, print_end};
 use super::session::Session;
-use super::{Console, Done, Exit, OutputArgs, ServerArgs, parse_task_id, text};
+use super::task::TaskArgs;
+use super::{Console, Done, Exit, OutputArgs, ServerArgs, text};
 use crate::{Progress, Standing};
 
 /// Arguments of `taskgrid result`.
@@ -29,9 +30,8 @@ Exit codes:
   3  there is no such task
   4  no result yet, or no answer")]
 pub struct ResultArgs {
-    /// The number of the task
-    #[arg(value_name = "ID", value_parser = parse_task_id, allow_negative_numbers = true)]
-    task: TaskId,
+    #[command(flatten)]
+    task: TaskArgs,
     /// How long to wait for the end of the task
     #[arg(long, value_name = "SECONDS", env = "TASKGRID_RESULT_WAIT", hide_env = true, default_value = "0", value_parser = parse_seconds)]
     wait: Duration,
@@ -45,21 +45,22 @@ impl ResultArgs {
     pub(super) async fn execute(self, console: &mut Console) -> Done {
         let mut session = Session::open(&self.server, self.output, console).await?;
         let client = session.client.clone();
+        let task = self.task.named();
         // The first look is answered at once, so silence can be told from waiting.
-        let mut progress = session.ask(client.result(self.task)).await?;
+        let mut progress = session.ask(client.result(task)).await?;
         if matches!(progress, Progress::NotReady(_)) && !self.wait.is_zero() {
-            progress = wait(&mut session, self.task, self.wait).await?;
+            progress = wait(&mut session, task, self.wait).await?;
         }
         match progress {
-            Progress::Ended(end) => print_end(&mut session, Some(self.task), end),
+            Progress::Ended(end) => print_end(&mut session, Some(task), end),
             Progress::NotReady(Standing { status, progress }) => {
                 if session.wants_json() {
-                    let document = EndDocument::new(Some(self.task), status);
+                    let document = EndDocument::new(Some(task), status);
                     session.console.print_json(&EndDocument { progress: progress.as_ref(), ..document });
                 }
                 let stands = status.map_or_else(String::new, |status| format!(": it is {status}"));
                 let far = progress.map_or_else(String::new, |progress| format!(" ({})", text::progress(&progress)));
-                session.console.tell(&format!("Task {} has no result yet{stands}{far}.", self.task));
+                session.console.tell(&format!("Task {} has no result yet{stands}{far}.", task.task_id));
                 Err(Exit::Unknown)
             }
         }
@@ -67,7 +68,7 @@ impl ResultArgs {
 }
 
 /// Waits for the end, and tells a user at a terminal meanwhile what there is to tell.
-async fn wait(session: &mut Session<'_>, task: TaskId, limit: Duration) -> Result<Progress, Exit> {
+async fn wait(session: &mut Session<'_>, task: TaskRef, limit: Duration) -> Result<Progress, Exit> {
     let client = session.client.clone();
     let waited = {
         let mut end = pin!(client.wait_at_most(task, limit));

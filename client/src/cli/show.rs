@@ -1,12 +1,13 @@
 //! `taskgrid show`.
 
 use clap::Args;
+use taskgrid_protocol::Json;
 use taskgrid_protocol::error::TaskError;
-use taskgrid_protocol::{Json, TaskId};
 
 use super::session::Session;
 use super::table::{Columns, Facts};
-use super::{Console, Done, OutputArgs, ServerArgs, parse_task_id, text};
+use super::task::TaskArgs;
+use super::{Console, Done, OutputArgs, ServerArgs, text};
 use crate::{AttemptView, TaskProgress, TaskReply, TaskView};
 
 /// Characters of a payload or result that are shown.
@@ -24,9 +25,8 @@ Exit codes:
   3  there is no such task
   4  no answer")]
 pub struct ShowArgs {
-    /// The number of the task
-    #[arg(value_name = "ID", value_parser = parse_task_id, allow_negative_numbers = true)]
-    task: TaskId,
+    #[command(flatten)]
+    task: TaskArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -37,7 +37,7 @@ impl ShowArgs {
     pub(super) async fn execute(self, console: &mut Console) -> Done {
         let mut session = Session::open(&self.server, self.output, console).await?;
         let client = session.client.clone();
-        let reply = session.ask(client.task(self.task)).await?;
+        let reply = session.ask(client.task(self.task.named())).await?;
         if session.wants_json() {
             session.console.print_json(&reply);
         } else {
@@ -48,7 +48,7 @@ impl ShowArgs {
 }
 
 fn print(console: &mut Console, reply: &TaskReply) {
-    let TaskReply { task, attempts, omitted, note, progress } = reply;
+    let TaskReply { task, attempts, omitted, note, progress, .. } = reply;
     facts(task, progress.as_ref()).print(console);
     if !attempts.is_empty() {
         console.print("");

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
-use taskgrid_protocol::{Key, TaskId, TaskType};
+use taskgrid_protocol::body::TaskRef;
+use taskgrid_protocol::{FileId, Key, TaskId, TaskType};
 use taskgrid_runtime::parse_seconds;
 
 use super::failures::report_submission_error;
@@ -84,6 +85,8 @@ struct ReceiptDocument<'a> {
     status: Status,
     duplicate: bool,
     key: &'a Key,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_id: Option<FileId>,
 }
 
 impl SubmitArgs {
@@ -125,8 +128,8 @@ async fn submit(session: &mut Session<'_>, task_type: &TaskType, submission: Sub
     let answer = session.answer(submission.into_future()).await;
     let receipt = answer.map_err(|error| report_submission_error(session.console, &error))?;
     if session.wants_json() {
-        let Receipt { task, status, duplicate, ref key, .. } = receipt;
-        session.console.print_json(&ReceiptDocument { task_id: task, status, duplicate, key });
+        let Receipt { task, status, duplicate, ref key, file, .. } = receipt;
+        session.console.print_json(&ReceiptDocument { task_id: task, status, duplicate, key, file_id: file });
     } else {
         session.console.print(&receipt.task.to_string());
     }
@@ -147,15 +150,16 @@ async fn submit_and_wait(session: &mut Session<'_>, task_type: &TaskType, submis
             never = accompany(session, task_type, receipt.as_ref()) => match never {},
         }
     };
-    let task = receipt.map(|receipt| receipt.task);
+    let task = receipt.as_ref().map(TaskRef::from);
     match (end_of(waited), task) {
         (Ok(end), task) => print_end(session, task, end),
         // The task is stored, so there is no doubt about it, only about its end.
         (Err(error), Some(task)) => {
             let exit = session.fail(&error);
-            session
-                .console
-                .tell(&format!("Task {task} is stored. To ask for its result: taskgrid result {task} --wait 60"));
+            session.console.tell(&format!(
+                "Task {0} is stored. To ask for its result: taskgrid result {0} --wait 60",
+                task.task_id
+            ));
             Err(exit)
         }
         (Err(error), None) => Err(report_submission_error(session.console, &error)),
@@ -167,7 +171,7 @@ async fn accompany(session: &mut Session<'_>, task_type: &TaskType, receipt: Opt
     if let Some(receipt) = receipt {
         warn_if_unserved(session, task_type, receipt).await;
         if session.console.err_is_terminal {
-            return tell_of_task(session, receipt.task).await;
+            return tell_of_task(session, receipt.into()).await;
         }
     }
     std::future::pending().await

@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use taskgrid_protocol::body::{PostReply, PostTask, Progress as TaskProgress, Status};
+use taskgrid_protocol::body::{PostReply, PostTask, Progress as TaskProgress, Status, TaskRef};
 use taskgrid_protocol::error::TaskError;
-use taskgrid_protocol::{Body, ErrorCode, Json, TaskId};
+use taskgrid_protocol::{Body, ErrorCode, Json};
 
 /// Names a call. Whoever makes the call chooses the number, each one once and counting up: the older call
 /// goes first when not all can be sent at once.
@@ -68,8 +68,8 @@ pub enum Request {
     },
     /// The end of a task.
     Watch {
-        /// Which task.
-        task: TaskId,
+        /// Which task. Where its database is not named, the one that answers first is meant from then on.
+        task: TaskRef,
         /// Be content with "not ready" after this time; `None`: never.
         limit: Option<Duration>,
     },

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use taskgrid_protocol::body::{GetResult, Span};
+use taskgrid_protocol::body::{GetResult, Span, TaskRef};
 use taskgrid_protocol::limits::WAIT_MAX;
 use taskgrid_protocol::outbox::Patience;
-use taskgrid_protocol::{Body, TaskId, Timestamp};
+use taskgrid_protocol::{Body, FileId, Timestamp};
 
 use super::call::{Call, Rejected, Request, Silence};
 use super::limits::{LIFE_SIGN_CEILING, SLICES_PER_PATIENCE};
@@ -80,7 +80,7 @@ impl Conversation {
         match &self.request {
             Request::Ask(body) => body.clone(),
             Request::Submit { task, .. } => Body::PostTask((**task).clone()),
-            Request::Watch { task, .. } => Body::GetResult(GetResult { task_id: *task, wait_s: None }),
+            Request::Watch { task, .. } => Body::GetResult(get_result(*task, None)),
         }
     }
 
@@ -99,8 +99,15 @@ impl Conversation {
     }
 
     /// The request that is answered at the end of the task.
-    pub(super) fn wait_request(&self, now: Timestamp, task: TaskId) -> Body {
-        Body::GetResult(GetResult { task_id: task, wait_s: Some(Span(self.slice(now))) })
+    pub(super) fn wait_request(&self, now: Timestamp, task: TaskRef) -> Body {
+        Body::GetResult(get_result(task, Some(Span(self.slice(now)))))
+    }
+
+    /// The task that is watched stands in this database: should another one answer later, it has no such task.
+    pub(super) fn note_file(&mut self, file: Option<FileId>) {
+        if let Request::Watch { task, .. } = &mut self.request {
+            task.file_id = task.file_id.or(file);
+        }
     }
 
     /// The end of a slice that begins now.
@@ -156,4 +163,9 @@ impl Conversation {
             None => Silence::NoAnswer,
         }
     }
+}
+
+fn get_result(task: TaskRef, wait_s: Option<Span>) -> GetResult {
+    let TaskRef { task_id, file_id } = task;
+    GetResult { task_id, wait_s, file_id }
 }

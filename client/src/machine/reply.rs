@@ -6,7 +6,7 @@ use serde::Deserialize;
 use taskgrid_protocol::body::{OrderReply, PostReply, ResultReply, Status};
 use taskgrid_protocol::error::{TaskError, task_code};
 use taskgrid_protocol::json::present;
-use taskgrid_protocol::{Body, ErrorCode, Json};
+use taskgrid_protocol::{Body, ErrorCode, FileId, Json};
 
 use super::call::{Answer, End, Failed, Rejected, Request, Standing};
 use super::limits::{PAUSE_DEFAULT, PAUSE_MAX, PAUSE_MIN};
@@ -20,8 +20,8 @@ pub(super) enum Said {
     Stored(PostReply),
     /// The task has ended.
     Ended(End),
-    /// The task has not ended.
-    NotReady(Standing),
+    /// The task has not ended, and stands in this database.
+    NotReady(Standing, Option<FileId>),
     /// No. `Some`: ask again after this time.
     Refused(Rejected, Option<Duration>),
     /// The answer is too long for so short a request: ask with at least so many bytes (R37).
@@ -40,6 +40,7 @@ struct Refusal {
     retry_after_ms: Option<u64>,
     need_bytes: Option<usize>,
     status: Option<Status>,
+    file_id: Option<FileId>,
 }
 
 impl Said {
@@ -67,7 +68,7 @@ impl Said {
         let message = refusal.error.unwrap_or_else(|| format!("the server answered {code:?} and no more"));
         if matches!(request, Request::Submit { wait: true, .. } | Request::Watch { .. }) {
             match code {
-                ErrorCode::NotReady => return Self::NotReady(read_standing(data, refusal.status)),
+                ErrorCode::NotReady => return Self::NotReady(read_standing(data, refusal.status), refusal.file_id),
                 ErrorCode::TaskCancelled => return Self::Ended(End::Cancelled),
                 ErrorCode::TaskFailed => return Self::Ended(End::Failed(read_failure(data, message))),
                 _ => {}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use taskgrid_protocol::body::PostReply;
+use taskgrid_protocol::body::{PostReply, TaskRef};
 use taskgrid_protocol::outbox::{Patience, jittered};
 use taskgrid_protocol::reply::pad;
 use taskgrid_protocol::{Message, Timestamp};
@@ -52,7 +52,8 @@ impl Machine {
             Said::Answer(answer) => self.end(now, id, Outcome::Ok(answer)),
             Said::Ended(end) => self.end(now, id, Outcome::Ok(Answer::Progress(Progress::Ended(end)))),
             Said::Stored(reply) => self.handle_stored(now, id, reply),
-            Said::NotReady(standing) if is_current => {
+            Said::NotReady(standing, file) if is_current => {
+                conversation.note_file(file);
                 if conversation.is_content(now) {
                     self.end(now, id, Outcome::Ok(Answer::Progress(Progress::NotReady(standing))));
                 } else if conversation.may_wait() {
@@ -62,7 +63,7 @@ impl Machine {
             }
             Said::Refused(refused, pause) if is_current => self.handle_refused(now, id, refused, pause),
             Said::Pad(need) if is_current => self.handle_padding(now, id, need),
-            Said::NotReady(_) | Said::Refused(..) | Said::Pad(_) => {}
+            Said::NotReady(..) | Said::Refused(..) | Said::Pad(_) => {}
             // Not even a bad answer: it may have been damaged on its way, so the question stands.
             Said::Garbled => conversation.garbled = true,
         }
@@ -74,7 +75,8 @@ impl Machine {
         if !matches!(conversation.request, Request::Submit { .. }) {
             return;
         }
-        conversation.request = Request::Watch { task: reply.task_id, limit: None };
+        let task = TaskRef { task_id: reply.task_id, file_id: reply.file_id };
+        conversation.request = Request::Watch { task, limit: None };
         conversation.hear(now);
         let is_waiter = reply.waiting != Some(false);
         self.effects.push_back(Effect::Stored(id, reply));

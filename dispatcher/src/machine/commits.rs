@@ -80,11 +80,11 @@ impl Machine {
             Finished::Done => {
                 self.reply(reply_to, &stored(false));
                 let End::Success(result) = finish.end else { unreachable!("only a success brings a result") };
-                self.end_task(now, task, &done_reply(result), finish.proof.lease());
+                self.end_task(now, task, done_reply(result), finish.proof.lease());
             }
             Finished::Ended(ended) => {
                 self.reply(reply_to, &stored(false));
-                self.end_task(now, task, &result_reply(&ended), finish.proof.lease());
+                self.end_task(now, task, result_reply(&ended), finish.proof.lease());
             }
             Finished::Requeued(due) => {
                 self.reply(reply_to, &stored(false));
@@ -133,7 +133,7 @@ impl Machine {
 
     fn handle_released(&mut self, now: Timestamp, release: &Release, outcome: &Released) {
         match outcome {
-            Released::Ended(ended) => self.end_task(now, release.task, &result_reply(ended), release.lease.as_ref()),
+            Released::Ended(ended) => self.end_task(now, release.task, result_reply(ended), release.lease.as_ref()),
             Released::Requeued(due) => self.requeue(now, release.task, *due),
             Released::Stale => {
                 let current = self.attempts.get(release.task);
@@ -148,7 +148,7 @@ impl Machine {
         match outcome {
             Cancelled::Ended(ended) => {
                 self.reply(reply_to, &acted("Task cancelled", task, Status::Cancelled));
-                self.end_task(now, task, &result_reply(ended), None);
+                self.end_task(now, task, result_reply(ended), None);
             }
             Cancelled::AlreadyEnded(status) => {
                 let error = format!("the task has ended already: it is {status}");
@@ -184,13 +184,13 @@ impl Machine {
     }
 
     /// The task has reached its end, by the attempt under `winner` if by any. `reply` is what is said to who waits.
-    fn end_task(&mut self, now: Timestamp, task: TaskId, reply: &ResultReply, winner: Option<&Lease>) {
+    fn end_task(&mut self, now: Timestamp, task: TaskId, mut reply: ResultReply, winner: Option<&Lease>) {
         if let Some(attempt) = self.forget_attempt(now, task) {
             let losers = attempt.leases().filter(|lease| Some(lease) != winner);
             self.send_cancels(now, task, &attempt.address, losers);
         }
         for waiter in self.waiters.take(task) {
-            self.reply(&waiter, reply);
+            self.reply_result(&waiter, &mut reply);
         }
     }
 
@@ -263,6 +263,7 @@ impl Machine {
             reply.workers = Some(u32::try_from(state.workers().len()).unwrap_or(u32::MAX));
         }
         let waits = posted.wait.is_some_and(|wait| self.add_waiter(now, reply.task_id, &posted.reply_to, wait));
+        reply.file_id = self.file_for(&posted.reply_to);
         reply.waiting = (posted.wait.is_some() && !waits).then_some(false);
         self.reply(&posted.reply_to, &reply);
         if let (true, Some(task)) = (waits, look) {

@@ -66,6 +66,12 @@ impl Finder {
 }
 
 impl Machine {
+    pub(super) fn handle_added(&mut self, now: Timestamp, task_type: &TaskType) {
+        if self.admit_type(now, task_type) {
+            self.types.added(task_type);
+        }
+    }
+
     /// A type has tasks, or will have: it is remembered, and its workers are looked up. `false`: there are too many
     /// types.
     pub(super) fn admit_type(&mut self, now: Timestamp, task_type: &TaskType) -> bool {

@@ -1,8 +1,8 @@
 //! New tasks, and orders about old ones.
 
-use taskgrid_protocol::body::PostTask;
+use taskgrid_protocol::body::{PostTask, TaskRef};
 use taskgrid_protocol::limits::{MAX_ATTEMPTS_DEFAULT, TIMEOUT_DEFAULT, VALUE_MAX};
-use taskgrid_protocol::{ErrorCode, ErrorReply, ReplyTo, TaskId, Timestamp};
+use taskgrid_protocol::{ErrorCode, ErrorReply, ReplyTo, Timestamp};
 
 use super::Machine;
 use super::batch::Posted;
@@ -63,16 +63,16 @@ impl Machine {
     }
 
     /// CANCEL_TASK (R24a).
-    pub(super) fn handle_cancel(&mut self, reply_to: ReplyTo, task: TaskId) {
-        if self.takes_order(&reply_to) {
-            self.open.cancel(task, reply_to);
+    pub(super) fn handle_cancel(&mut self, reply_to: ReplyTo, task: TaskRef) {
+        if self.is_ours(&reply_to, task) && self.takes_order(&reply_to) {
+            self.open.cancel(task.task_id, reply_to);
         }
     }
 
     /// RETRY_TASK (R24a).
-    pub(super) fn handle_retry(&mut self, reply_to: ReplyTo, task: TaskId) {
-        if self.takes_order(&reply_to) {
-            self.open.retry(task, reply_to);
+    pub(super) fn handle_retry(&mut self, reply_to: ReplyTo, task: TaskRef) {
+        if self.is_ours(&reply_to, task) && self.takes_order(&reply_to) {
+            self.open.retry(task.task_id, reply_to);
         }
     }
 

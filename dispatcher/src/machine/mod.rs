@@ -10,6 +10,7 @@ mod commits;
 mod disk;
 mod ends;
 mod finder;
+mod identity;
 mod intake;
 mod limits;
 mod placement;
@@ -28,14 +29,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use rand_chacha::ChaCha12Rng;
-use taskgrid_protocol::body::PingReply;
 use taskgrid_protocol::outbox::Due;
 use taskgrid_protocol::{
     Body, ErrorCode, ErrorReply, Lease, Message, Node, Outbox, ReplyTo, Resolver, TaskId, TaskType, Timers, Timestamp,
     Transmit, WallTime,
 };
 
-use crate::store::{Answer, Batch, Opened, Outcomes, Query, Retention, StoreError};
+use crate::store::{Answer, Batch, Identity, Opened, Outcomes, Query, Retention, StoreError};
 pub use limits::READS_MAX;
 
 use attempts::Attempts;
@@ -167,6 +167,7 @@ pub struct Machine {
     config: Config,
     rng: ChaCha12Rng,
     started: Timestamp,
+    identity: Identity,
     types: Types,
     roster: Roster,
     attempts: Attempts,
@@ -204,6 +205,7 @@ impl Machine {
             config,
             rng,
             started: now,
+            identity: opened.identity,
             types: Types::default(),
             roster: Roster::default(),
             attempts: Attempts::default(),
@@ -268,12 +270,6 @@ impl Machine {
         }
     }
 
-    fn handle_added(&mut self, now: Timestamp, task_type: &TaskType) {
-        if self.admit_type(now, task_type) {
-            self.types.added(task_type);
-        }
-    }
-
     fn handle_resolved(&mut self, now: Timestamp, name: &str, addr: Option<SocketAddr>) {
         self.resolver.handle_resolved(now, name, addr);
         if self.config.nameservices.iter().any(|service| service == name) {
@@ -300,13 +296,13 @@ impl Node for Machine {
         match message.body {
             Body::PostTask(post) => self.handle_post(now, to, post),
             Body::GetResult(get) => self.handle_get_result(now, to, get),
-            Body::GetTask(task) => self.read(to, queries::Reading::Task, Query::Task(task.task_id)),
+            Body::GetTask(task) => self.handle_get_task(to, task),
             Body::ListTasks(list) => self.handle_list(to, list),
             Body::GetStats(_) => self.read(to, queries::Reading::Stats { now }, Query::Stats),
-            Body::CancelTask(task) => self.handle_cancel(to, task.task_id),
-            Body::RetryTask(task) => self.handle_retry(to, task.task_id),
+            Body::CancelTask(task) => self.handle_cancel(to, task),
+            Body::RetryTask(task) => self.handle_retry(to, task),
             Body::ListWorkers(list) => self.handle_list_workers(&to, list.task_type.as_ref()),
-            Body::Ping(_) => self.reply(&to, &PingReply::of("dispatcher")),
+            Body::Ping(_) => self.reply_ping(&to),
             Body::ResultReturn(_) => self.handle_result(now, from, message),
             Body::TaskAck(ack) => self.handle_ack(now, ack, lease),
             Body::TaskReject(reject) => self.handle_reject(now, reject, message.beside),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use taskgrid_protocol::body::{
-    AttemptView, ListTasks, ListTasksReply, ListWorkersReply, ResultReply, StatsReply, Status, TaskReply, TaskView,
-    WorkerView,
+    AttemptView, GetResult, ListTasks, ListTasksReply, ListWorkersReply, ResultReply, StatsReply, Status, TaskRef,
+    TaskReply, TaskView, WorkerView,
 };
 use taskgrid_protocol::limits::{LIST_MAX, PACK_LOOPBACK_MAX};
 use taskgrid_protocol::{ErrorCode, ReplyTo, TaskId, TaskType, Timestamp, WallTime};
@@ -88,17 +88,21 @@ impl Machine {
     }
 
     /// GET_RESULT: a waiter is registered *before* the read, so that no end slips between (R10a).
-    pub(super) fn handle_get_result(
-        &mut self,
-        now: Timestamp,
-        reply_to: ReplyTo,
-        get: taskgrid_protocol::body::GetResult,
-    ) {
-        let task = get.task_id;
-        match get.wait_s {
+    pub(super) fn handle_get_result(&mut self, now: Timestamp, reply_to: ReplyTo, get: GetResult) {
+        let GetResult { task_id: task, wait_s, file_id } = get;
+        if !self.is_ours(&reply_to, TaskRef { task_id: task, file_id }) {
+            return;
+        }
+        match wait_s {
             None => self.read(reply_to, Reading::Result { task }, Query::Result(task)),
             Some(wait) if self.add_waiter(now, task, &reply_to, wait) => self.read_for_waiter(reply_to, task),
             Some(_) => self.reply_overloaded(&reply_to, "too many requests wait for the end of a task"),
+        }
+    }
+
+    pub(super) fn handle_get_task(&mut self, reply_to: ReplyTo, task: TaskRef) {
+        if self.is_ours(&reply_to, task) {
+            self.read(reply_to, Reading::Task, Query::Task(task.task_id));
         }
     }
 
@@ -164,7 +168,7 @@ impl Machine {
             Some(state) => {
                 let is_running = state.status == Status::Running;
                 let progress = is_running.then(|| self.progress_for(reply_to, task)).flatten();
-                self.reply(reply_to, &ResultReply { progress, ..result_reply(state) });
+                self.reply_result(reply_to, &mut ResultReply { progress, ..result_reply(state) });
             }
             None => self.reply_error(reply_to, ErrorCode::NotFound, "Task not found"),
         }
@@ -176,7 +180,8 @@ impl Machine {
         // The row was read a moment ago, and may be of an attempt before the one that is known here.
         let current = self.attempts.get(task.id).filter(|it| it.lease.is_some() && it.lease == task.lease);
         let progress = current.filter(|_| task.status == Status::Running).and_then(|it| it.progress.clone());
-        let mut reply = TaskReply { task, attempts, omitted: Vec::new(), note, progress };
+        let mut reply =
+            TaskReply { task, attempts, omitted: Vec::new(), note, progress, file_id: self.file_for(reply_to) };
         let length = |reply: &TaskReply| serde_json::to_string(reply).map_or(usize::MAX, |text| text.len());
         if length(&reply) > PACK_LOOPBACK_MAX {
             reply.task.payload = None;

@@ -74,13 +74,13 @@ impl Machine {
     }
 
     pub(super) fn reply_not_ready(&mut self, waiter: &ReplyTo, task: TaskId) {
-        let reply = ResultReply {
+        let mut reply = ResultReply {
             error: Some("Result not ready".to_owned()),
             code: Some(ErrorCode::NotReady),
             progress: self.progress_for(waiter, task),
             ..empty_reply()
         };
-        self.reply(waiter, &reply);
+        self.reply_result(waiter, &mut reply);
     }
 
     /// What NOT_READY adds. Not for strangers: their answer would become so long that they had to ask again (R37), and
@@ -132,5 +132,6 @@ pub(super) fn empty_reply() -> ResultReply {
         attempts: None,
         task_error: None,
         progress: None,
+        file_id: None,
     }
 }

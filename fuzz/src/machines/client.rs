@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use taskgrid_client::machine::{Answer, Call, CallId, Config, Effect, Event, Machine, Outcome, Request};
-use taskgrid_protocol::body::{ListTasks, NoData, PostTask, TaskRef};
+use taskgrid_protocol::body::{ListTasks, NoData, PostTask};
 use taskgrid_protocol::{Body, Key, TaskId};
 
 use super::rng;
@@ -73,8 +73,8 @@ impl Person {
     fn call(&mut self, input: &mut Input<'_>) {
         let task = TaskId(words::task(input));
         let request = match input.below(8) {
-            0 => Request::Ask(Body::CancelTask(TaskRef { task_id: task })),
-            1 => Request::Ask(Body::RetryTask(TaskRef { task_id: task })),
+            0 => Request::Ask(Body::CancelTask(task.into())),
+            1 => Request::Ask(Body::RetryTask(task.into())),
             2 => Request::Ask(Body::ListTasks(ListTasks::default())),
             3 => Request::Ask(Body::Ping(NoData {})),
             4 | 5 => {
@@ -84,7 +84,7 @@ impl Person {
             }
             _ => {
                 let limit = if input.one_in(2) { Some(words::pause(input).min(LONGEST)) } else { None };
-                Request::Watch { task, limit }
+                Request::Watch { task: task.into(), limit }
             }
         };
         self.next += 1;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Status;
 use crate::limits::{MAX_ATTEMPTS_MAX, PRIORITY_MAX, SPAN_MAX};
-use crate::{Json, Key, TaskId, TaskType, WallTime};
+use crate::{FileId, Json, Key, TaskId, TaskType, WallTime};
 
 /// A length of time, on the wire a JSON number of seconds between 0 and ten years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -136,6 +136,9 @@ pub struct GetResult {
     /// Answer when the task ends, or after this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_s: Option<Span>,
+    /// The database that the number was given by, if the asker knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<FileId>,
 }
 
 /// GET_TASK, CANCEL_TASK, RETRY_TASK.
@@ -144,6 +147,15 @@ pub struct GetResult {
 pub struct TaskRef {
     /// Which task.
     pub task_id: TaskId,
+    /// The database that the number was given by, if the asker knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<FileId>,
+}
+
+impl From<TaskId> for TaskRef {
+    fn from(task_id: TaskId) -> Self {
+        Self { task_id, file_id: None }
+    }
 }
 
 /// LIST_TASKS: the newest first.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Priority, Progress, Status};
 use crate::error::TaskError;
 use crate::json::present;
-use crate::{ErrorCode, Instance, Json, Key, Lease, TaskId, TaskType, WallTime};
+use crate::{ErrorCode, FileId, Instance, Json, Key, Lease, TaskId, TaskType, WallTime};
 
 /// The answer to POST_TASK.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,13 +25,16 @@ pub struct PostReply {
     /// `false` when `wait_s` was asked for and too many wait already: ask with GET_RESULT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting: Option<bool>,
+    /// The database that stores it: its number names a task only there. Only for who sent an `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<FileId>,
 }
 
 impl PostReply {
     /// The reply for a stored task.
     pub fn new(task_id: TaskId, status: Status) -> Self {
         let message = format!("Task received, ID = {task_id}");
-        Self { message, task_id, status, workers: None, duplicate: false, waiting: None }
+        Self { message, task_id, status, workers: None, duplicate: false, waiting: None, file_id: None }
     }
 }
 
@@ -70,6 +73,9 @@ pub struct ResultReply {
     /// With NOT_READY: how far the attempt is that runs, if its handler tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// The database that stores it. Only for who sent an `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<FileId>,
 }
 
 /// One task, as GET_TASK and LIST_TASKS show it. Times are Unix seconds.
@@ -163,6 +169,9 @@ pub struct TaskReply {
     /// How far the attempt is that runs, if its handler tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
+    /// The database that stores it. Only for who sent an `id`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<FileId>,
 }
 
 /// The answer to LIST_TASKS.
@@ -251,6 +260,9 @@ pub struct PingReply {
     pub wait_s_max: u64,
     /// For how many hours after a task's end its key is kept at least (R4).
     pub key_retention_h: u64,
+    /// The database of a dispatcher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_id: Option<FileId>,
 }
 
 impl PingReply {
@@ -263,6 +275,7 @@ impl PingReply {
             array_max: crate::limits::ARRAY_MAX as u64,
             wait_s_max: crate::limits::WAIT_MAX.as_secs(),
             key_retention_h: crate::limits::KEY_RETENTION.as_secs() / 3_600,
+            file_id: None,
         }
     }
 }

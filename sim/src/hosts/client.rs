@@ -7,7 +7,7 @@ use taskgrid_client::machine::{
     Answer, Call, CallId, Config, Effect, Event, Machine, Outcome, Progress, Request, Standing,
 };
 use taskgrid_client::{ErrorCode, Rejected, Status};
-use taskgrid_protocol::body::{TaskRef, TaskReply};
+use taskgrid_protocol::body::TaskReply;
 use taskgrid_protocol::limits::ANSWER_DEADLINE;
 use taskgrid_protocol::{Body, TaskId, Timestamp};
 
@@ -64,14 +64,14 @@ impl Client {
             }
             Action::Watch(task) => {
                 context.record.tell(context.at, context.life, What::Waiting(task));
-                Request::Watch { task, limit: None }
+                Request::Watch { task: task.into(), limit: None }
             }
-            Action::Look(task) => Request::Ask(Body::GetTask(TaskRef { task_id: task })),
-            Action::Cancel(task) => Request::Ask(Body::CancelTask(TaskRef { task_id: task })),
+            Action::Look(task) => Request::Ask(Body::GetTask(task.into())),
+            Action::Cancel(task) => Request::Ask(Body::CancelTask(task.into())),
             Action::Retry(task) => {
                 context.record.tell(context.at, context.life, What::Retrying(task));
                 self.person.unended.insert(task);
-                Request::Ask(Body::RetryTask(TaskRef { task_id: task }))
+                Request::Ask(Body::RetryTask(task.into()))
             }
         };
         self.next += 1;

@@ -13,10 +13,10 @@ use std::time::Duration;
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 use serde_json::{Value, json};
-use taskgrid_protocol::body::{NoData, PostReply, PostTask, Status, TaskRef};
+use taskgrid_protocol::body::{NoData, PostReply, PostTask, Status};
 use taskgrid_protocol::codec::{Element, decode};
 use taskgrid_protocol::limits::ANSWER_DEADLINE;
-use taskgrid_protocol::{Body, Json, Key, Message, Node, RequestId, TaskId, TaskType, Timestamp};
+use taskgrid_protocol::{Body, FileId, Json, Key, Message, Node, RequestId, TaskId, TaskType, Timestamp};
 
 use super::*;
 
@@ -43,7 +43,17 @@ impl Sent {
             _ => None,
         }
     }
+
+    /// The database that is asked.
+    fn file(&self) -> Option<&str> {
+        match &self.body {
+            Body::GetResult(get) => get.file_id.as_ref().map(FileId::as_str),
+            _ => None,
+        }
+    }
 }
+
+const FILE: &str = "0f8a3c5d7e9b1246";
 
 /// A machine, its clock, and all that came out of it.
 struct Bench {
@@ -87,11 +97,11 @@ impl Bench {
     }
 
     fn watch(&mut self, limit: Option<Duration>) -> CallId {
-        self.call(Request::Watch { task: TaskId(42), limit })
+        self.call(Request::Watch { task: TaskId(42).into(), limit })
     }
 
     fn cancel(&mut self) -> CallId {
-        self.call(Request::Ask(Body::CancelTask(TaskRef { task_id: TaskId(42) })))
+        self.call(Request::Ask(Body::CancelTask(TaskId(42).into())))
     }
 
     fn event(&mut self, event: Event) {

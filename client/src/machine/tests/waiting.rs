@@ -208,3 +208,27 @@ fn a_very_patient_refusal_does_not_end_an_endless_wait() {
     bench.answer(&request.id, &done());
     assert_eq!(*bench.outcome(call), ended_well());
 }
+
+/// The database was put back, or lost, while a client waited: its number may name another task now.
+#[test]
+fn who_waits_for_a_task_it_submitted_asks_the_database_that_stored_it() {
+    let mut bench = Bench::new();
+    let call = bench.submit("k", true);
+    let post = bench.request();
+    bench.answer(&post.id, &json!({"message": "", "task_id": 42, "status": "pending", "file_id": FILE}));
+    bench.pass(seconds(3));
+    let again = bench.request();
+    assert_eq!(again.file(), Some(FILE));
+    bench.answer(&again.id, &json!({"error": "Task not found", "code": "NOT_FOUND"}));
+    assert!(matches!(bench.outcome(call), Outcome::Rejected(refused) if refused.code == ErrorCode::NotFound));
+}
+
+#[test]
+fn who_waits_for_a_number_alone_means_the_database_that_answers_first() {
+    let mut bench = Bench::new();
+    bench.watch(None);
+    let first = bench.request();
+    assert_eq!(first.file(), None);
+    bench.answer(&first.id, &json!({"error": "Result not ready", "code": "NOT_READY", "file_id": FILE}));
+    assert_eq!(bench.request().file(), Some(FILE));
+}

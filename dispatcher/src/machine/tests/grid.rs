@@ -73,8 +73,8 @@ impl Grid {
     }
 
     fn start(mut store: MemoryStore, now: Timestamp, nameservice_up: bool) -> Self {
-        let opened = store.open(wall(now), FileId::default()).unwrap();
         let rng = ChaCha12Rng::seed_from_u64(now.as_micros() + 1);
+        let opened = store.open(wall(now), FileId::generate(&mut rng.clone())).unwrap();
         let machine = Machine::new(now, Config::default(), opened, rng);
         let mut grid = Self {
             machine,

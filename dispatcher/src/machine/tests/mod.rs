@@ -3,6 +3,7 @@
 mod charges;
 mod disk;
 mod grid;
+mod identity;
 mod instances;
 mod leases;
 mod overload;

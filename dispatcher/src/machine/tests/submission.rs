@@ -115,7 +115,8 @@ fn a_client_may_wait_for_the_end() {
     let request = json!({"type": "POST_TASK", "id": "p", "data":
         {"type": "reverse", "payload": "ab", "wait_s": 20, "key": "k"}});
     grid.send(CLIENT, request.clone());
-    assert_eq!(grid.take(CLIENT)[0]["data"]["message"], "Task received, ID = 1");
+    let receipt = grid.take(CLIENT).remove(0);
+    assert_eq!(receipt["data"]["message"], "Task received, ID = 1");
     grid.send(OTHER_CLIENT, json!({"type": "GET_RESULT", "id": 7, "data": {"task_id": 1, "wait_s": 2}}));
     assert!(grid.take(OTHER_CLIENT).is_empty());
     grid.advance(Duration::from_secs(3));
@@ -123,7 +124,11 @@ fn a_client_may_wait_for_the_end() {
     let task = grid.tasks(WORKER).remove(0);
     grid.return_result(WORKER, &task, json!({"result": null}));
     let end = grid.take(CLIENT);
-    assert_eq!(end[0], json!({"type": "RESPONSE", "id": "p", "data": {"result": null, "status": "done"}}));
+    assert_eq!(
+        end[0],
+        json!({"type": "RESPONSE", "id": "p", "data":
+        {"result": null, "status": "done", "file_id": receipt["data"]["file_id"]}})
+    );
     // The re-send by key is answered with the end at once.
     grid.send(CLIENT, request);
     let replies = grid.take(CLIENT);

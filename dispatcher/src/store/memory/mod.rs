@@ -16,6 +16,7 @@ use taskgrid_protocol::body::{Priority, Status};
 use taskgrid_protocol::error::TaskError;
 use taskgrid_protocol::{FileId, Json, Key, Lease, TaskId, TaskType, WallTime};
 
+use super::identity::LEAP;
 use super::rules::{self, Past, Standing};
 use super::{Answer, Batch, Identity, Opened, Outcomes, Query, Running, Store, StoreError};
 
@@ -24,6 +25,8 @@ use super::{Answer, Batch, Identity, Opened, Outcomes, Query, Running, Store, St
 pub struct MemoryStore {
     /// `None` until it is opened.
     identity: Option<Identity>,
+    /// Not opened since it was copied.
+    is_copy: bool,
     tasks: BTreeMap<TaskId, Task>,
     attempts: BTreeMap<TaskId, Vec<Attempt>>,
     keys: BTreeMap<Key, TaskId>,
@@ -94,7 +97,7 @@ impl Task {
 impl Store for MemoryStore {
     fn open(&mut self, now: WallTime, fresh: FileId) -> Result<Opened, StoreError> {
         self.latest = self.latest_time();
-        let identity = self.identity.get_or_insert_with(|| Identity { id: fresh, ..Identity::default() }).clone();
+        let identity = self.settle_identity(fresh);
         let running = self.tasks.iter().filter(|(_, task)| task.status == Status::Running);
         Ok(Opened {
             identity,
@@ -128,6 +131,23 @@ impl Store for MemoryStore {
 }
 
 impl MemoryStore {
+    /// A copy, as `taskgrid backup` makes it: who opens it first leaves numbers out, and gives it an id of its own.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self { is_copy: true, ..self.clone() }
+    }
+
+    fn settle_identity(&mut self, fresh: FileId) -> Identity {
+        let identity = self.identity.get_or_insert_with(|| Identity { id: fresh, ..Identity::default() });
+        if std::mem::take(&mut self.is_copy) {
+            identity.former.push((identity.id, TaskId(self.newest)));
+            identity.former.sort();
+            identity.id = fresh;
+            self.newest += LEAP;
+        }
+        identity.clone()
+    }
+
     /// The latest of the times that a later one may have to follow: the newest task's creation, the
     /// hand-over of a running one, and the end of the newest past attempt.
     fn latest_time(&self) -> WallTime {

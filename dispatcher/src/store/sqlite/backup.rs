@@ -33,9 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The row of `meta` that marks a copy until a dispatcher opens it.
 pub(super) const MARK: &str = "backup_at";
 
-/// So many numbers are left out after a restore: as many as one task every three seconds makes in a month. Who
-/// stores more between two backups leaves out more by hand (docs/SQL.md).
-pub(super) const LEAP: i64 = 1_000_000;
+pub(super) use crate::store::identity::LEAP;
 
 /// What was copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
