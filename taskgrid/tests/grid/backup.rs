@@ -132,3 +132,53 @@ fn a_damaged_database_is_not_backed_up() {
     assert_eq!(nothing.status.code(), Some(2), "{nothing:?}");
     assert!(said(&nothing).contains("--database"), "{nothing:?}");
 }
+
+/// A receipt, as `--output json` prints it.
+fn receipt(grid: &Grid, payload: &str) -> (String, String) {
+    let output = grid.run(&["submit", "reverse", payload, "--output", "json"]);
+    let receipt: Value = serde_json::from_slice(&output.stdout).unwrap();
+    (receipt["task_id"].to_string(), receipt["file_id"].as_str().unwrap().to_owned())
+}
+
+/// A database was lost, and its dispatcher began a new one. A client that held a number from before was given the result
+/// of another task.
+#[test]
+fn a_number_of_a_lost_database_never_brings_the_result_of_another_task() {
+    let mut grid = Grid::start();
+    let (task, lost) = receipt(&grid, "precious");
+    grid.result(&task);
+    grid.dispatcher.process.kill();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let addr = grid.dispatcher.addr.to_string();
+    grid.dispatcher = start_dispatcher(elsewhere.path(), &addr, grid.nameservice.addr);
+    let (same, own) = receipt(&grid, "other");
+    assert_eq!(same, task);
+    assert_eq!(grid.result(&same), "rehto");
+    for verb in ["result", "show", "cancel", "retry"] {
+        let output = grid.run(&[verb, &task, "--file-id", &lost]);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(output.stdout.is_empty() && said(&output).contains("another database"), "{output:?}");
+    }
+    let output = grid.run(&["result", &task, "--file-id", &own]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "rehto", "{output:?}");
+    let ping: Value = serde_json::from_slice(&grid.run(&["ping", "--output", "json"]).stdout).unwrap();
+    assert_eq!(ping["file_id"], own.as_str());
+}
+
+#[test]
+fn a_restored_database_answers_for_numbers_of_the_backup_under_their_former_id() {
+    let mut grid = Grid::start();
+    let (kept, before) = receipt(&grid, "kept");
+    grid.result(&kept);
+    let copies = tempfile::tempdir().unwrap();
+    let copied = backup(&grid.database(), &copies.path().join("tasks.db"));
+    assert!(copied.status.success(), "{copied:?}");
+    let (lost, _) = receipt(&grid, "lost");
+    grid.dispatcher.process.kill();
+    let addr = grid.dispatcher.addr.to_string();
+    grid.dispatcher = start_dispatcher(copies.path(), &addr, grid.nameservice.addr);
+    let ask = |task: &str| grid.run(&["result", task, "--file-id", &before]);
+    assert_eq!(String::from_utf8_lossy(&ask(&kept).stdout).trim(), "tpek");
+    assert_eq!(ask(&lost).status.code(), Some(3));
+    assert_ne!(receipt(&grid, "new").1, before);
+}
