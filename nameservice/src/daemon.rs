@@ -5,7 +5,9 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use taskgrid_protocol::TaskType;
-use taskgrid_runtime::{Clock, EVENT_QUEUE, List, Pulse, Shutdown, StartError, drive, parse_list, parse_seconds};
+use taskgrid_runtime::{
+    Clock, EVENT_QUEUE, List, Names, Pulse, Shutdown, StartError, drive, parse_list, parse_seconds,
+};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -77,14 +79,27 @@ impl NameService {
         tracing::info!("{status}");
         pulse.status(&status);
         let (events, event_queue) = mpsc::channel(EVENT_QUEUE);
+        let stop = events.clone();
         tokio::spawn(async move {
             shutdown.requested().await;
             // Nobody listens any more when the name service has stopped already.
-            let _ = events.send(Event::Stop).await;
+            let _ = stop.send(Event::Stop).await;
         });
         let machine = Machine::new(self.config, taskgrid_runtime::random());
-        let exit = |Effect::Exit| ControlFlow::Break(());
-        drive(machine, self.socket, Clock::new(), event_queue, pulse, exit)
+        let names = Names::default();
+        let perform = move |effect| match effect {
+            Effect::Resolve(name) => {
+                let (names, events) = (names.clone(), events.clone());
+                tokio::spawn(async move {
+                    let addr = names.look_up(&name).await;
+                    // As above.
+                    let _ = events.send(Event::Resolved { name, addr }).await;
+                });
+                ControlFlow::Continue(())
+            }
+            Effect::Exit => ControlFlow::Break(()),
+        };
+        drive(machine, self.socket, Clock::new(), event_queue, pulse, perform)
             .await
             .map_err(|error| StartError::unavailable(format!("the socket failed: {error}")))?;
         tracing::info!("name service stopped");

@@ -29,3 +29,12 @@ pub(super) const TTL_INTERVALS: u32 = 3;
 
 /// What a worker is told to wait when there is no room.
 pub(super) const OVERLOAD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Addresses that two processes want at a time. Further newcomers are answered OVERLOADED.
+pub(super) const CONTESTS_MAX: usize = 1_000;
+
+/// How long a PING goes unanswered until nobody is taken to be there: five copies on a private network.
+pub(super) const CONTEST_FOR: Duration = Duration::from_secs(3);
+
+/// How long a PING to a public address is made, so that the answer may be whole (R37).
+pub(super) const FAR_PING_BYTES: usize = 120;

@@ -1,6 +1,7 @@
 //! Who is registered for what, and until when.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use taskgrid_protocol::body::{Registration, WorkerEntry};
 use taskgrid_protocol::limits::CAPACITY_MAX;
 use taskgrid_protocol::{Instance, TaskType, Timers, Timestamp};
 
+use super::contests::Claim;
 use super::feed::Feed;
 use super::limits::{PAIRS_MAX, REPLACED_MAX, WORKERS_MAX};
 
@@ -18,6 +20,8 @@ pub(super) enum Refusal {
     NotRegistered,
     /// A later process serves the address (R18).
     AddressInUse,
+    /// Another process is registered for the address: this one must first answer there (R18).
+    Contested,
     /// There is no room, for this reason.
     Full(&'static str),
 }
@@ -40,6 +44,10 @@ pub(super) struct Worker {
     replaced: Vec<(Instance, Timestamp)>,
     /// Given on the command line.
     fixed: bool,
+    /// When the process was last heard, and from where.
+    heard: Option<(Timestamp, SocketAddr)>,
+    /// Where a newcomer came from that was refused, and until when the process is told so.
+    refused: Option<(SocketAddr, Timestamp)>,
 }
 
 impl Worker {
@@ -58,6 +66,15 @@ impl Worker {
 
     pub(super) fn types(&self) -> &BTreeSet<TaskType> {
         &self.types
+    }
+
+    pub(super) fn heard(&self) -> Option<(Timestamp, SocketAddr)> {
+        self.heard
+    }
+
+    /// Where a newcomer to its address came from that was refused not long ago.
+    pub(super) fn refused(&self, now: Timestamp) -> Option<SocketAddr> {
+        self.refused.filter(|(_, until)| now < *until).map(|(from, _)| from)
     }
 }
 
@@ -97,26 +114,37 @@ impl Registry {
     /// A worker that is given on the command line: a plain one that never expires.
     pub(super) fn fix(&mut self, task_type: &TaskType, address: &str) {
         let traits = Traits { capacity: 1, instance: None, batch: false, max_datagram: None };
-        let worker = Worker { traits, types: BTreeSet::new(), replaced: Vec::new(), fixed: true };
+        let worker =
+            Worker { traits, types: BTreeSet::new(), replaced: Vec::new(), fixed: true, heard: None, refused: None };
         let address: Arc<str> = address.into();
         self.workers.entry(address.clone()).or_insert(worker);
         self.add_type(&address, task_type.clone());
     }
 
-    /// A worker says that it is there, and what it serves.
-    pub(super) fn upsert(&mut self, now: Timestamp, registration: &Registration, ttl: Duration) -> Result<(), Refusal> {
+    /// A worker says that it is there, and what it serves. `proven`: it answers at its address.
+    pub(super) fn upsert(&mut self, now: Timestamp, claim: &Claim, proven: bool) -> Result<(), Refusal> {
+        let Claim { registration, ttl, from, .. } = claim;
         let address: Arc<str> = registration.address.as_str().into();
-        self.check(now, &address, registration)?;
+        self.check(now, &address, registration, proven)?;
         if registration.all_types().next().is_some() {
-            self.take_over(now, &address, registration, ttl);
+            self.take_over(now, &address, registration, *ttl);
         }
-        if !self.workers.get(&address).is_some_and(|worker| worker.fixed) {
-            self.expiries.set(address, now + ttl);
+        let Some(worker) = self.workers.get_mut(&address) else { return Ok(()) };
+        worker.heard = Some((now, *from));
+        if !worker.fixed {
+            self.expiries.set(address, now + *ttl);
         }
         Ok(())
     }
 
-    fn check(&self, now: Timestamp, address: &str, registration: &Registration) -> Result<(), Refusal> {
+    /// A newcomer to this address was refused; its process is told so with its next answers.
+    pub(super) fn note_refused(&mut self, address: &str, from: SocketAddr, until: Timestamp) {
+        if let Some(worker) = self.workers.get_mut(address) {
+            worker.refused = Some((from, until));
+        }
+    }
+
+    fn check(&self, now: Timestamp, address: &str, registration: &Registration, proven: bool) -> Result<(), Refusal> {
         let named = registration.all_types().count();
         let Some(worker) = self.workers.get(address) else {
             return match named {
@@ -131,9 +159,12 @@ impl Registry {
         if worker.replaced.iter().any(is_over) {
             return Err(Refusal::AddressInUse);
         }
+        let is_other = registration.instance.is_some() && registration.instance != worker.traits.instance;
         if named == 0 {
-            let stranger = registration.instance.is_some() && registration.instance != worker.traits.instance;
-            return if stranger { Err(Refusal::NotRegistered) } else { Ok(()) };
+            return if is_other { Err(Refusal::NotRegistered) } else { Ok(()) };
+        }
+        if is_other && !proven && !worker.fixed {
+            return Err(Refusal::Contested);
         }
         self.check_room(registration.all_types().filter(|name| !worker.types.contains(*name)).count())
     }
@@ -159,6 +190,8 @@ impl Registry {
             types: BTreeSet::new(),
             replaced: Vec::new(),
             fixed: false,
+            heard: None,
+            refused: None,
         });
         let changed = worker.traits != traits;
         let before = std::mem::replace(&mut worker.traits, traits).instance;

@@ -64,6 +64,9 @@ pub struct RegisterReply {
     pub message: String,
     /// For how long, in seconds, without another HEARTBEAT.
     pub ttl_s: u64,
+    /// Another process wanted this address and was refused; where its registration came from (R18).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contested: Option<String>,
 }
 
 /// LOOKUP_WORKER: the workers of a type, or (`since`) what has changed for all types.

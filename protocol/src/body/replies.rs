@@ -263,6 +263,9 @@ pub struct PingReply {
     /// The database of a dispatcher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_id: Option<FileId>,
+    /// Of a worker: its process (R18).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<Instance>,
 }
 
 impl PingReply {
@@ -276,6 +279,7 @@ impl PingReply {
             wait_s_max: crate::limits::WAIT_MAX.as_secs(),
             key_retention_h: crate::limits::KEY_RETENTION.as_secs() / 3_600,
             file_id: None,
+            instance: None,
         }
     }
 }

@@ -30,12 +30,19 @@ impl Host for NameService {
         }
     }
 
-    fn local(&mut self, _context: &mut Context<'_>, local: Local) -> Option<Death> {
-        unreachable!("a name service waits for nothing, not for {local:?}")
+    fn local(&mut self, context: &mut Context<'_>, local: Local) -> Option<Death> {
+        let Local::LookedUp { name, fails } = local else { unreachable!("a name service does not wait for {local:?}") };
+        let addr = context.answer(&name, fails);
+        self.driven.as_mut()?.node.handle_event(context.now, Event::Resolved { name, addr });
+        None
     }
 
     fn settle(&mut self, context: &mut Context<'_>) -> Option<Death> {
-        self.driven.as_mut()?.settle(context, &mut |effect, _| match effect {
+        self.driven.as_mut()?.settle(context, &mut |effect, context| match effect {
+            Effect::Resolve(name) => {
+                context.look_up(name);
+                None
+            }
             Effect::Exit => Some(Death::Stopped),
         })
     }

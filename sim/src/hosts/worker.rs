@@ -146,7 +146,7 @@ fn perform(handlers: &mut BTreeMap<RunKey, Running>, effect: Effect, context: &m
         Effect::Resolve(name) => context.look_up(name),
         Effect::Note(_) => {}
         Effect::Exit(Exit::Drained) => return Some(Death::Stopped),
-        Effect::Exit(Exit::AddressInUse) => return Some(Death::Failed),
+        Effect::Exit(Exit::AddressInUse(_)) => return Some(Death::Failed),
     }
     None
 }

@@ -7,6 +7,7 @@ mod bad_input;
 #[cfg(target_os = "linux")]
 mod bench;
 mod conditions;
+mod contested;
 mod durability;
 mod examples;
 mod handlers;

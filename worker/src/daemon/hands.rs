@@ -131,6 +131,11 @@ fn tell(note: &Note) {
         Note::Refused(service, why) => {
             tracing::warn!("name service {service} does not take the registration: {why:?}; trying on");
         }
+        Note::Contested(from) => {
+            tracing::warn!(
+                "another worker, at {from:?}, wants the address of this one and was refused; check its --advertise"
+            );
+        }
         Note::Unwanted(task, why) => tracing::warn!("the result of task {task} was not stored: {why:?}"),
         Note::Unstored(count) => {
             tracing::warn!("{count} results could not be stored; their tasks will run again");

@@ -113,9 +113,9 @@ impl Worker {
                 tracing::info!("worker stopped");
                 Ok(())
             }
-            Exit::AddressInUse => Err(StartError::in_use(format!(
-                "another worker has registered as {address}; stop one of the two, or give them different addresses with \
-                 --advertise"
+            Exit::AddressInUse(why) => Err(StartError::in_use(format!(
+                "cannot stay registered as {address}: {}; check --advertise, or stop one of the two",
+                why.escape_debug()
             ))),
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct Service {
     registered: bool,
     /// What the operator was told last.
     said: Option<Said>,
+    /// Where the process comes from, if there is one, of which the operator was told that it wants this address.
+    contested: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,7 @@ enum Said {
 
 impl Service {
     pub(super) fn new(name: String) -> Self {
-        Self { name, asked: None, waiting: false, registered: false, said: None }
+        Self { name, asked: None, waiting: false, registered: false, said: None, contested: None }
     }
 }
 
@@ -97,7 +99,7 @@ impl Machine {
         let Some(answer) = Answer::read(data) else { return self.announce_later(now, index) };
         if answer.code == Some(ErrorCode::AddressInUse) {
             self.exited = true;
-            self.effects.push_back(Effect::Exit(Exit::AddressInUse));
+            self.effects.push_back(Effect::Exit(Exit::AddressInUse(answer.error.unwrap_or_default())));
             return;
         }
         let name = service.name.clone();
@@ -107,6 +109,7 @@ impl Machine {
         } else if !self.config.types.is_empty() {
             service.registered = true;
             self.say(index, Said::Registered, Note::Registered(name));
+            self.say_contested(index, answer.contested);
         }
         self.announce_later(now, index);
     }
@@ -173,6 +176,14 @@ impl Machine {
                 let body = self.farewell();
                 self.ask_service(now, addr, Asked::Farewell, body, now + DEREGISTER_FOR);
             }
+        }
+    }
+
+    /// The operator hears of each newcomer once.
+    fn say_contested(&mut self, index: usize, contested: Option<String>) {
+        let before = std::mem::replace(&mut self.services[index].contested, contested.clone());
+        if let Some(from) = contested.filter(|from| before.as_ref() != Some(from)) {
+            self.note(Note::Contested(from));
         }
     }
 

@@ -105,6 +105,8 @@ pub enum Note {
     Silent(String),
     /// A name service does not take the registration, for this reason. The worker keeps trying.
     Refused(String, String),
+    /// Another process wanted this worker's address and was refused; where its registration came from.
+    Contested(String),
     /// A result was of no use to its dispatcher, for this reason.
     Unwanted(TaskId, String),
     /// Nobody has stored these results. Their tasks will run again.
@@ -112,10 +114,10 @@ pub enum Note {
 }
 
 /// Why the worker stops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// It was asked to, and is done.
     Drained,
-    /// Another process is registered under its address (R18).
-    AddressInUse,
+    /// Another process has its address (R18), as a name service says in these words.
+    AddressInUse(String),
 }

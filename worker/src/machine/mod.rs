@@ -210,7 +210,10 @@ impl Node for Machine {
             Body::Task(_) => self.handle_task(now, from, message),
             Body::TaskCancel(cancel) => self.handle_cancel(now, *cancel, message.beside, &to),
             Body::Response(data) => self.handle_answer(now, message.beside.id.as_ref(), data),
-            Body::Ping(_) => self.transmits.extend(to.answer(&PingReply::of("worker"))),
+            Body::Ping(_) => {
+                let instance = Some(self.config.instance.clone());
+                self.transmits.extend(to.answer(&PingReply { instance, ..PingReply::of("worker") }));
+            }
             Body::TaskAck(_) | Body::TaskReject(_) => {}
             Body::RegisterWorker(_) | Body::Heartbeat(_) | Body::DeregisterWorker(_) | Body::LookupWorker(_) => {
                 let error =

@@ -19,6 +19,8 @@ pub(super) struct Answer {
     pub(super) error: Option<String>,
     pub(super) code: Option<ErrorCode>,
     pub(super) retry_after_ms: Option<u64>,
+    /// Of a name service: another process wanted the address.
+    pub(super) contested: Option<String>,
 }
 
 impl Answer {

@@ -88,7 +88,35 @@ fn a_replaced_instance_stops() {
     let beat = rig.take("HEARTBEAT").remove(0);
     rig.effects();
     rig.answer(&beat, &json!({"error": "another worker is registered as worker-1:6000", "code": "ADDRESS_IN_USE"}));
-    assert_eq!(rig.effects(), [Effect::Exit(Exit::AddressInUse)]);
+    let why = "another worker is registered as worker-1:6000".to_owned();
+    assert_eq!(rig.effects(), [Effect::Exit(Exit::AddressInUse(why))]);
+}
+
+#[test]
+fn the_operator_hears_once_of_a_newcomer_that_wants_the_address() {
+    let mut rig = Rig::new();
+    rig.nameservice_up = false;
+    rig.take("");
+    rig.effects();
+    for (contested, told) in
+        [(Some("10.0.0.9:6000"), true), (Some("10.0.0.9:6000"), false), (None, false), (Some("10.0.0.9:6000"), true)]
+    {
+        rig.pass(seconds(6));
+        let beat = rig.take("HEARTBEAT").pop().unwrap();
+        rig.effects();
+        rig.answer(&beat, &json!({"message": "Successfully registered", "ttl_s": 15, "contested": contested}));
+        let notes = rig.notes();
+        let expected = told.then(|| Note::Contested("10.0.0.9:6000".to_owned()));
+        assert_eq!(notes.contains(&Note::Contested("10.0.0.9:6000".to_owned())), expected.is_some(), "{notes:?}");
+    }
+}
+
+#[test]
+fn a_ping_is_answered_with_the_process() {
+    let mut rig = Rig::new();
+    rig.take("");
+    rig.tell(NAMESERVICE, &json!({"type": "PING", "id": 7, "data": {}}));
+    assert_eq!(rig.only().message["data"]["instance"], "instance-1");
 }
 
 #[test]
