@@ -14,7 +14,7 @@ mod supervisor;
 pub use arguments::{List, parse_bytes, parse_list, parse_seconds, without_empty_variables};
 pub use clock::{Clock, wall_time};
 pub use driver::{EVENT_QUEUE, Traffic, drive, drive_counted};
-pub use log::init as init_log;
+pub use log::{flush as flush_log, init as init_log, say};
 pub use names::{Names, local_address_towards};
 pub use shutdown::{Shutdown, Trigger, on_signal};
 pub use socket::bind;

@@ -2,7 +2,7 @@
 
 use tokio::sync::watch;
 
-use crate::Supervisor;
+use crate::{Supervisor, flush_log};
 
 /// Asks everybody who holds a [`Shutdown`] to stop. Dropping it asks too.
 #[derive(Debug)]
@@ -50,6 +50,7 @@ pub fn on_signal(supervisor: &Supervisor) -> std::io::Result<Shutdown> {
                 _ = interrupt.recv() => {}
             }
             if !first {
+                flush_log();
                 std::process::exit(130);
             }
             supervisor.stopping();

@@ -15,9 +15,9 @@ use taskgrid_protocol::Timestamp;
 
 use crate::Clock;
 
-/// A supervisor that does not read must not keep us from work for long. Nor should a word be dropped at once: who is
-/// never told of READY kills a service that is well.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// A supervisor that does not read must not keep us from work. But one that never hears of READY kills a service that is
+/// well, so that is sent again after this time. A sign of life is not: the next one is due soon.
+const READY_AGAIN: Duration = Duration::from_millis(100);
 
 /// A supervisor that wants to hear of us more often would keep the loop busy with that alone.
 const WATCHDOG_MIN: Duration = Duration::from_millis(10);
@@ -44,6 +44,8 @@ struct Loops {
     count: usize,
     /// Whether there is nothing more to say of the start.
     started: bool,
+    /// All are ready, and there was no room for that word.
+    owes_ready: bool,
 }
 
 #[derive(Debug, Default)]
@@ -72,7 +74,7 @@ impl Supervisor {
     fn at(name: &OsStr, watchdog: Option<Duration>) -> io::Result<Self> {
         let to = address(name)?;
         let socket = UnixDatagram::unbound()?;
-        socket.set_write_timeout(Some(PATIENCE))?;
+        socket.set_nonblocking(true)?;
         Ok(Self(Some(Arc::new(Line { socket, to, watchdog, loops: Mutex::default() }))))
     }
 
@@ -87,13 +89,16 @@ impl Supervisor {
             drop(loops);
             (line, number)
         });
-        Pulse { line, next: None }
+        Pulse { line, due: Some(Timestamp::ZERO) }
     }
 
     /// We have been asked to stop, and may take a while.
     pub(crate) fn stopping(&self) {
         if let Some(line) = &self.0 {
-            line.loops().started = true;
+            let mut loops = line.loops();
+            loops.started = true;
+            loops.owes_ready = false;
+            drop(loops);
             line.tell("STOPPING=1\nSTATUS=stopping, what runs may finish");
         }
     }
@@ -115,27 +120,55 @@ impl Line {
     }
 
     fn tell(&self, words: &str) {
-        if let Err(error) = self.socket.send_to_addr(words.as_bytes(), &self.to) {
-            tracing::warn!("cannot tell the supervisor at NOTIFY_SOCKET that {}: {error}", words.replace('\n', " "));
+        if let Err(error) = self.send(words) {
+            self.complain(words, &error);
         }
     }
 
-    /// The loop has gone round. When all have, that is told.
-    fn beat(&self, number: usize) {
+    fn send(&self, words: &str) -> io::Result<()> {
+        self.socket.send_to_addr(words.as_bytes(), &self.to).map(drop)
+    }
+
+    fn complain(&self, words: &str, error: &io::Error) {
+        tracing::warn!("cannot tell the supervisor at NOTIFY_SOCKET that {}: {error}", words.replace('\n', " "));
+    }
+
+    /// The loop has gone round. When all have, that is told. Says whether to come again soon, since it could not be.
+    fn beat(&self, number: usize) -> bool {
         let mut loops = self.loops();
         if let Some(one) = loops.each.get_mut(&number) {
             one.beaten = true;
         }
-        if !loops.each.values().all(|one| one.beaten) {
-            return;
+        if loops.owes_ready {
+            self.tell_ready(&mut loops);
+        } else if loops.each.values().all(|one| one.beaten) {
+            loops.each.values_mut().for_each(|one| one.beaten = false);
+            if std::mem::replace(&mut loops.started, true) {
+                self.tell("WATCHDOG=1");
+            } else {
+                self.tell_ready(&mut loops);
+            }
         }
-        loops.each.values_mut().for_each(|one| one.beaten = false);
-        if std::mem::replace(&mut loops.started, true) {
-            self.tell("WATCHDOG=1");
-        } else {
-            let all: Vec<&str> = loops.each.values().map(|one| one.status.as_str()).collect();
-            self.tell(&format!("READY=1\nSTATUS={}", all.join("; ")));
-        }
+        loops.owes_ready
+    }
+
+    fn tell_ready(&self, loops: &mut Loops) {
+        let all: Vec<&str> = loops.each.values().map(|one| one.status.as_str()).collect();
+        let words = format!("READY=1\nSTATUS={}", all.join("; "));
+        let owed = loops.owes_ready;
+        loops.owes_ready = match self.send(&words) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if !owed {
+                    self.complain(&words, &error);
+                }
+                true
+            }
+            Err(error) => {
+                self.complain(&words, &error);
+                false
+            }
+            Ok(()) => false,
+        };
     }
 }
 
@@ -143,8 +176,8 @@ impl Line {
 #[derive(Debug, Default)]
 pub struct Pulse {
     line: Option<(Arc<Line>, usize)>,
-    /// When the next beat is due, after the first.
-    next: Option<Timestamp>,
+    /// When the next beat is due, if another one is.
+    due: Option<Timestamp>,
 }
 
 impl Pulse {
@@ -160,18 +193,15 @@ impl Pulse {
     /// The loop goes round. Says how long it may rest: half of the time after which it would be taken for hung.
     pub(crate) fn beat(&mut self, clock: &Clock) -> Duration {
         let Some((line, number)) = &self.line else { return Duration::MAX };
-        let Some(watchdog) = line.watchdog else {
-            if self.next.is_none() {
-                line.beat(*number);
-                self.next = Some(clock.now());
-            }
-            return Duration::MAX;
-        };
-        if self.next.is_none_or(|next| next <= clock.now()) {
-            line.beat(*number);
-            self.next = Some(clock.now() + watchdog / 2);
+        let Some(due) = self.due else { return Duration::MAX };
+        if due <= clock.now() {
+            self.due = match line.watchdog {
+                _ if line.beat(*number) => Some(clock.now() + READY_AGAIN),
+                Some(watchdog) => Some(clock.now() + watchdog / 2),
+                None => None,
+            };
         }
-        self.next.map_or(Duration::MAX, |next| clock.until(next))
+        self.due.map_or(Duration::MAX, |due| clock.until(due))
     }
 }
 
@@ -182,6 +212,7 @@ impl Drop for Pulse {
             let mut loops = line.loops();
             loops.each.remove(number);
             loops.started = true;
+            loops.owes_ready = false;
         }
     }
 }

@@ -15,7 +15,9 @@ use completions::CompletionsArgs;
 use man::ManArgs;
 use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
-use taskgrid_runtime::{StartError, Supervisor, init_log, on_signal, without_empty_variables};
+use taskgrid_runtime::{
+    Shutdown, StartError, Supervisor, flush_log, init_log, on_signal, say, without_empty_variables,
+};
 use taskgrid_worker::{Reserved, Worker, WorkerArgs};
 use up::UpArgs;
 
@@ -77,6 +79,7 @@ fn main() -> ExitCode {
     let code = runtime.block_on(run(command, reserved));
     // A name that is still being looked up must not hold back the end.
     runtime.shutdown_background();
+    flush_log();
     code
 }
 
@@ -101,24 +104,26 @@ async fn run(command: Command, reserved: Reserved) -> ExitCode {
 }
 
 async fn dispatcher(args: DispatcherArgs) -> Result<(), StartError> {
-    init_log("info");
-    let supervisor = Supervisor::of_process();
-    let shutdown = on_signal(&supervisor).map_err(no_signals)?;
+    let (supervisor, shutdown) = begin("info")?;
     Dispatcher::bind(args).await?.run(shutdown, supervisor.pulse()).await
 }
 
 async fn nameservice(args: NameServiceArgs) -> Result<(), StartError> {
-    init_log("info");
-    let supervisor = Supervisor::of_process();
-    let shutdown = on_signal(&supervisor).map_err(no_signals)?;
+    let (supervisor, shutdown) = begin("info")?;
     NameService::bind(args).await?.run(shutdown, supervisor.pulse()).await
 }
 
 async fn worker(args: WorkerArgs, reserved: Reserved) -> Result<(), StartError> {
-    init_log("info");
+    let (supervisor, shutdown) = begin("info")?;
+    Worker::bind(args, reserved).await?.run(shutdown, supervisor.pulse()).await
+}
+
+/// What all daemons begin with: the log, at this level, the supervisor, and the wish to stop.
+fn begin(level: &str) -> Result<(Supervisor, Shutdown), StartError> {
+    init_log(level);
     let supervisor = Supervisor::of_process();
     let shutdown = on_signal(&supervisor).map_err(no_signals)?;
-    Worker::bind(args, reserved).await?.run(shutdown, supervisor.pulse()).await
+    Ok((supervisor, shutdown))
 }
 
 fn no_signals(error: std::io::Error) -> StartError {
@@ -127,9 +132,6 @@ fn no_signals(error: std::io::Error) -> StartError {
 
 /// Says what went wrong, and exits with the code that belongs to it.
 fn fail(error: &StartError) -> ExitCode {
-    #[expect(clippy::print_stderr, reason = "here is where an operator is told")]
-    {
-        eprintln!("taskgrid: {error}");
-    }
+    say(&format!("taskgrid: {error}"));
     ExitCode::from(error.exit as u8)
 }

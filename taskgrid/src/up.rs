@@ -1,14 +1,17 @@
 //! `taskgrid up`: name service, dispatcher and worker in one process. They talk over loopback UDP as always.
 
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
 use taskgrid_dispatcher::{Dispatcher, DispatcherArgs, RetentionArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
-use taskgrid_runtime::{Exit, Shutdown, StartError, Supervisor, Trigger, init_log, on_signal};
+use taskgrid_runtime::{Exit, Shutdown, StartError, Supervisor, Trigger};
 use taskgrid_worker::{Reserved, Worker, WorkerArgs};
 use tokio::sync::{mpsc, oneshot};
+
+use crate::begin;
 
 /// Where the client's verbs ask unless they are told.
 const DEFAULT_DISPATCHER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4000);
@@ -50,9 +53,7 @@ pub(crate) struct UpArgs {
 
 /// Runs all three until Ctrl-C, SIGTERM, or the end of one of them.
 pub(crate) async fn run(args: UpArgs, reserved: Reserved) -> Result<(), StartError> {
-    init_log("warn");
-    let supervisor = Supervisor::of_process();
-    let shutdown = on_signal(&supervisor).map_err(|error| StartError::unavailable(format!("no signals: {error}")))?;
+    let (supervisor, shutdown) = begin("warn")?;
     let (ended, mut any_ended) = mpsc::channel(3);
     let mut parts = Vec::new();
     let started = start_all(&args, reserved, &supervisor, &ended, &mut parts).await;
@@ -149,7 +150,7 @@ impl Part {
         let (trigger, shutdown) = Trigger::new();
         let (ready, is_ready) = oneshot::channel();
         let ended = ended.clone();
-        let failed = move |error: std::io::Error| StartError::unavailable(format!("cannot start the {name}: {error}"));
+        let failed = move |error: io::Error| StartError::unavailable(format!("cannot start the {name}: {error}"));
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
             let outcome = runtime.block_on(serve(shutdown, ready));
@@ -183,13 +184,20 @@ fn stopped(name: &str) -> StartError {
     StartError::new(Exit::Disk, format!("the {name} stopped unexpectedly"))
 }
 
-#[expect(clippy::print_stdout, reason = "this is what `up` prints")]
+/// Prints how to go on. A thread of its own waits for standard output, which may be a pipe that nobody empties.
 fn greet(args: &UpArgs, dispatcher: SocketAddr) {
-    println!("TaskGrid is up: dispatcher on {dispatcher}, tasks in {}", args.database.display());
-    println!("In a second terminal:");
     let elsewhere =
         if dispatcher == DEFAULT_DISPATCHER { String::new() } else { format!(" --dispatcher {dispatcher}") };
-    println!("  taskgrid submit reverse OpenAI --wait{elsewhere}");
-    println!("  sqlite3 -readonly {} 'select id,type,status,result from tasks'", args.database.display());
-    println!("Ctrl-C stops it; pending tasks stay in the file.");
+    let database = args.database.display();
+    let greeting = format!(
+        "TaskGrid is up: dispatcher on {dispatcher}, tasks in {database}\n\
+         In a second terminal:\n  \
+         taskgrid submit reverse OpenAI --wait{elsewhere}\n  \
+         sqlite3 -readonly {database} 'select id,type,status,result from tasks'\n\
+         Ctrl-C stops it; pending tasks stay in the file.\n"
+    );
+    // Without the thread, or without a reader, the grid is up all the same.
+    let _ = std::thread::Builder::new().name("greeting".to_owned()).spawn(move || {
+        let _ = io::stdout().write_all(greeting.as_bytes());
+    });
 }

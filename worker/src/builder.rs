@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use taskgrid_runtime::{List, Pulse, StartError, Supervisor, Trigger, on_signal};
+use taskgrid_runtime::{List, Pulse, StartError, Supervisor, Trigger, flush_log, on_signal};
 
 use crate::handlers::{Handlers, function};
 use crate::{Failure, Task, Worker, WorkerArgs};
@@ -157,7 +157,9 @@ impl WorkerBuilder {
         let supervisor = Supervisor::of_process();
         let shutdown = on_signal(&supervisor)
             .map_err(|error| StartError::unavailable(format!("cannot listen for signals: {error}")))?;
-        self.serve(shutdown.requested(), supervisor.pulse()).await
+        let outcome = self.serve(shutdown.requested(), supervisor.pulse()).await;
+        flush_log();
+        outcome
     }
 
     /// Takes tasks until `stop` ends, then finishes what runs and returns.

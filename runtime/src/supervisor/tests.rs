@@ -107,6 +107,25 @@ fn one_loop_that_hangs_silences_all_and_one_that_has_ended_does_not() {
     assert_eq!(stub.hear_now().as_deref(), Some("WATCHDOG=1"));
 }
 
+/// Each word waited a second for room, and with it the loop that had it to say, and all other loops of the process.
+#[test]
+fn a_supervisor_that_does_not_read_hears_of_ready_once_it_does_and_no_loop_waits_for_it() {
+    let stub = Stub::new();
+    let supervisor = stub.supervisor(None);
+    let stuffing = UnixDatagram::unbound().unwrap();
+    stuffing.set_nonblocking(true).unwrap();
+    while stuffing.send_to(b"full", stub.dir.path().join("notify")).is_ok() {}
+    let clock = Clock::new();
+    let (mut one, mut other) = (supervisor.pulse(), supervisor.pulse());
+    assert_eq!(one.beat(&clock), Duration::MAX);
+    assert!(other.beat(&clock) <= READY_AGAIN);
+    while stub.hear_now().is_some_and(|told| told == "full") {}
+    while other.beat(&clock) != Duration::MAX {
+        std::thread::park_timeout(READY_AGAIN);
+    }
+    assert!(stub.hear_now().is_some_and(|told| told.starts_with("READY=1\n")));
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_socket_may_have_a_name_without_a_file() {

@@ -13,6 +13,7 @@ mod examples;
 mod handlers;
 mod library;
 mod load;
+mod log;
 mod manual;
 mod processes;
 mod relay;
