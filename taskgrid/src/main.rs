@@ -16,7 +16,8 @@ use man::ManArgs;
 use taskgrid_dispatcher::{Dispatcher, DispatcherArgs};
 use taskgrid_nameservice::{NameService, NameServiceArgs};
 use taskgrid_runtime::{
-    Shutdown, StartError, Supervisor, flush_log, init_log, on_signal, say, without_empty_variables,
+    Shutdown, StartError, Supervisor, flush_log, init_log, on_signal, outlive_file_size_limit, say,
+    without_empty_variables,
 };
 use taskgrid_worker::{Reserved, Worker, WorkerArgs};
 use up::UpArgs;
@@ -90,6 +91,9 @@ fn command() -> Command {
 }
 
 async fn run(command: Command, reserved: Reserved) -> ExitCode {
+    if let Err(error) = outlive_file_size_limit() {
+        return fail(&no_signals(error));
+    }
     let outcome = match command {
         Command::Client(verb) => return verb.run().await,
         Command::Up(args) => up::run(args, reserved).await,

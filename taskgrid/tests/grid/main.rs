@@ -12,6 +12,7 @@ mod durability;
 mod examples;
 mod handlers;
 mod library;
+mod limits;
 mod load;
 mod log;
 mod manual;

@@ -15,6 +15,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use taskgrid_runtime::{Exit, StartError};
 
 use super::connect;
+use super::error::code_of;
 use super::look::{self, Look};
 use super::place::{beside, directory_of, free_in, resolved, size_beside};
 use super::refusal::{damaged, not_ours, refusal};
@@ -101,7 +102,7 @@ fn cannot_write(file: &Path, error: &std::io::Error) -> StartError {
 /// What an error of SQLite means where it may be of either file.
 fn failure(database: &Path, file: &Path, error: &rusqlite::Error) -> StartError {
     let (from, to) = (database.display(), file.display());
-    match error.sqlite_error_code() {
+    match code_of(error) {
         Some(ErrorCode::DiskFull) => StartError::new(
             Exit::Disk,
             format!("cannot write {to}: {error}; make space, or name a file on another disk"),

@@ -10,6 +10,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use taskgrid_runtime::{Exit, StartError};
 
+use super::error::code_of;
 use super::place::beside;
 
 pub(super) fn not_ours(path: &Path, why: &str) -> StartError {
@@ -34,7 +35,7 @@ pub(super) fn damaged(path: &Path, complaints: &[impl AsRef<str>]) -> StartError
 /// What an error of SQLite means before anything was stored.
 pub(super) fn refusal(path: &Path, error: &rusqlite::Error) -> StartError {
     let name = path.display();
-    match error.sqlite_error_code() {
+    match code_of(error) {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
             StartError::in_use(format!("the database {name} is locked by another program; stop that one"))
         }
