@@ -44,6 +44,9 @@ pub const TASK_TYPE_MAX: usize = 64;
 /// Characters of a lease.
 pub const LEASE_MAX: usize = 32;
 
+/// Characters of a lease or an instance that clients are shown.
+pub const TOKEN_SHOWN_MAX: usize = 4;
+
 /// Bytes of a worker's instance name.
 pub const INSTANCE_MAX: usize = 64;
 

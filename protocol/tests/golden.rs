@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use taskgrid_protocol::codec::{Element, decode};
+use taskgrid_protocol::limits::TOKEN_SHOWN_MAX;
 use taskgrid_protocol::{ErrorReply, Message, body};
 
 fn from() -> SocketAddr {
@@ -116,7 +117,11 @@ fn every_kind_of_message_has_a_file() {
 
 /// Reads a reply in both orders of its fields and writes it again.
 fn check<T: DeserializeOwned + Serialize>(name: &str, text: &str) {
-    let expected: Value = serde_json::from_str(text).unwrap();
+    let mut expected: Value = serde_json::from_str(text).unwrap();
+    if let Some(Value::String(lease)) = expected.pointer_mut("/task/lease") {
+        // 0.1.0 sent whole leases. They are still read.
+        lease.truncate(TOKEN_SHOWN_MAX);
+    }
     for text in [text.to_owned(), reversed(text)] {
         let reply: T = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(serde_json::to_value(&reply).unwrap(), expected, "{name}");

@@ -1,10 +1,13 @@
 //! What clients are told.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Priority, Progress, Status};
 use crate::error::TaskError;
 use crate::json::present;
+use crate::limits::TOKEN_SHOWN_MAX;
 use crate::{ErrorCode, FileId, Instance, Json, Key, Lease, TaskId, TaskType, WallTime};
 
 /// The answer to POST_TASK.
@@ -116,8 +119,8 @@ pub struct TaskView {
     /// The worker of its current or last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned_worker: Option<String>,
-    /// The lease of its current or last attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The lease of its current or last attempt; its first characters on the wire.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "abbreviated")]
     pub lease: Option<Lease>,
     /// When it was stored.
     pub timestamp_created: WallTime,
@@ -174,6 +177,13 @@ pub struct TaskReply {
     pub file_id: Option<FileId>,
 }
 
+/// Whoever knows a lease may finish the attempt, and whoever knows an instance may speak for the worker. So clients see
+/// only enough to tell one from another (R11).
+fn abbreviated<T: fmt::Display, S: Serializer>(token: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
+    let shown = token.as_ref().map(|token| token.to_string().chars().take(TOKEN_SHOWN_MAX).collect::<String>());
+    shown.serialize(serializer)
+}
+
 /// The answer to LIST_TASKS.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListTasksReply {
@@ -195,8 +205,8 @@ pub struct WorkerView {
     /// How many it runs now; only the dispatcher knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub running: Option<u32>,
-    /// Its process; a plain worker has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Its process, of which the first characters go on the wire; a plain worker has none.
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "abbreviated")]
     pub instance: Option<Instance>,
 }
 

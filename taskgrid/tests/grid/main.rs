@@ -23,6 +23,7 @@ mod start;
 mod stopping;
 mod supervisor;
 mod units;
+mod untrusted;
 mod verbs;
 mod version;
 mod workflow;
