@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use taskgrid_nameservice::machine::{Config, Event, Machine};
+use taskgrid_nameservice::machine::{Config, Effect, Event, Machine};
 use taskgrid_protocol::body::{ListWorkers, ListWorkersReply, Lookup, LookupReply, Since};
-use taskgrid_protocol::{Body, TaskType};
+use taskgrid_protocol::{Body, Refusals, TaskType, node};
 
 use super::rng;
 use crate::Reached;
@@ -16,8 +16,8 @@ use crate::{requests, words};
 const MOSTLY: [&str; 6] =
     ["REGISTER_WORKER", "REGISTER_WORKER", "HEARTBEAT", "DEREGISTER_WORKER", "LOOKUP_WORKER", "LIST_WORKERS"];
 
-/// No entry lives longer: three times the longest interval.
-const LONGEST_TTL: Duration = Duration::from_secs(3 * 3_600);
+/// No entry lives longer: three times the longest interval, after a newcomer has waited for another entry to end (R18).
+const LONGEST_TTL: Duration = Duration::from_secs(3 * 3_600 + 3);
 
 pub(crate) fn run(input: &[u8]) -> Reached {
     let mut input = Input::new(input);
@@ -28,10 +28,16 @@ pub(crate) fn run(input: &[u8]) -> Reached {
     let config = Config { ttl: Duration::from_secs(60), fixed };
     let mut bench = Bench::new(Machine::new(config, rng(&mut input)));
     let mut follower = Follower::default();
+    let mut looked_up = BTreeSet::new();
     while !input.is_empty() {
         match input.below(8) {
             0 | 1 => drop(bench.wait(&mut input)),
             2 => follower.follow(&mut bench),
+            4 if !bench.sent.is_empty() => answer_ping(&mut bench, &mut input),
+            5 if !looked_up.is_empty() => {
+                let name = looked_up.pop_first().expect("there is one");
+                bench.happen(Event::Resolved { name, addr: words::looked_up(&mut input) });
+            }
             3 if input.one_in(16) => bench.happen(Event::Stop),
             _ => {
                 let datagram = requests::datagram(&mut input, &bench.overheard, &MOSTLY);
@@ -39,7 +45,11 @@ pub(crate) fn run(input: &[u8]) -> Reached {
                 bench.receive(from, &datagram);
             }
         }
-        bench.settle();
+        for effect in bench.settle() {
+            if let Effect::Resolve(name) = effect {
+                assert!(looked_up.insert(name), "one look-up at a time");
+            }
+        }
     }
     check_follower(&mut bench, &mut follower);
     bench.wait_for(LONGEST_TTL);
@@ -54,6 +64,14 @@ pub(crate) fn run(input: &[u8]) -> Reached {
     assert_eq!(others.count(), 0, "silence ends an entry: {left:?}");
     assert_eq!(taskgrid_protocol::Node::poll_timeout(&bench.node), None);
     bench.reached
+}
+
+/// A PING to an address that two want is answered. What the newcomer is told then is no answer to this.
+fn answer_ping(bench: &mut Bench<Machine>, input: &mut Input<'_>) {
+    let (id, from) = bench.overheard.request(input);
+    let instance = if input.one_in(4) { "null".to_owned() } else { format!("\"{}\"", words::instance(input)) };
+    let pong = format!("{{\"type\":\"RESPONSE\",\"id\":{},\"data\":{{\"instance\":{instance}}}}}", id.as_json());
+    node::receive(&mut bench.node, bench.now, from, pong.as_bytes(), &mut Refusals::default(), drop);
 }
 
 /// What is known of a worker.

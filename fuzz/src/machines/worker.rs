@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use taskgrid_protocol::body::{Failure, Progress};
 use taskgrid_protocol::{Instance, Json, Lease, TaskId, TaskType, Timestamp};
-use taskgrid_worker::machine::{Config, Effect, Event, Machine, Outcome, RunKey};
+use taskgrid_worker::machine::{Config, Effect, Event, Exit, Machine, Outcome, RunKey};
 
 use super::rng;
 use crate::Reached;
@@ -156,7 +156,11 @@ impl Host {
                 Effect::Resolve(name) => assert!(self.looked_up.insert(name), "one look-up at a time"),
                 Effect::Note(_) => {}
                 Effect::Exit(exit) => {
-                    self.bench.reached.insert(format!("{exit:?}"));
+                    let exit = match exit {
+                        Exit::Drained => "Drained",
+                        Exit::AddressInUse(_) => "AddressInUse",
+                    };
+                    self.bench.reached.insert(exit.to_owned());
                     self.exited = true;
                     // Nobody performs what comes after it.
                     break;

@@ -229,11 +229,12 @@ impl Node for Machine {
     }
 
     fn handle_timeout(&mut self, now: Timestamp) {
-        self.registry.expire(now);
-        self.settle_contests(now);
+        // First, so that after a pause nobody is registered whose question is old.
         while let Some((claim, found)) = self.contests.pop_unanswered(now) {
             self.decide(now, claim, &found);
         }
+        self.registry.expire(now);
+        self.settle_contests(now);
         while let Some(copy) = self.contests.poll_copy(now) {
             self.transmits.push_back(copy);
         }

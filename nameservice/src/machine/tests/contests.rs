@@ -159,6 +159,18 @@ fn where_nobody_answers_and_the_other_is_gone_the_newcomer_has_the_address_when_
     }
 }
 
+/// The name service was paused: entry and question are over alike, and who asked has asked again meanwhile or is gone.
+#[test]
+fn a_question_that_is_older_than_a_pause_registers_nobody() {
+    let mut service = Service::new();
+    service.register(HERE, HERE, "old");
+    service.register(ELSEWHERE, HERE, "new");
+    service.now = service.now + Duration::from_secs(3_600);
+    service.machine.handle_timeout(service.now);
+    assert_eq!(answer(&service.sent(), ELSEWHERE)["code"], "OVERLOADED");
+    assert_eq!(service.listed(HERE), Value::Null);
+}
+
 /// After a pause, say, or after the name service was started anew: who is sound gets its address back.
 #[test]
 fn a_sound_worker_takes_its_address_back_from_a_newcomer_that_came_first() {
