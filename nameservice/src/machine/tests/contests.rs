@@ -101,17 +101,17 @@ fn a_process_that_was_replaced_by_one_that_was_replaced_is_told_so_too() {
 #[test]
 fn a_newcomer_that_is_not_reached_at_the_address_is_refused_and_both_hear_of_it() {
     let mut service = Service::new();
-    service.register(HERE, HERE, "sound");
+    service.register(HERE, HERE, "well");
     let ping = ping(&service.register(ELSEWHERE, HERE, "typo"), HERE);
-    let refused = answer(&service.pong(HERE, &ping, Some("sound")), ELSEWHERE);
+    let refused = answer(&service.pong(HERE, &ping, Some("well")), ELSEWHERE);
     assert_eq!(refused["code"], "ADDRESS_IN_USE");
     assert!(refused["error"].as_str().unwrap().contains(HERE), "it is told whose address that is: {refused}");
-    assert_eq!(service.listed(HERE), "sound");
-    assert_eq!(answer(&service.register(HERE, HERE, "sound"), HERE)["contested"], ELSEWHERE);
+    assert_eq!(service.listed(HERE), "well");
+    assert_eq!(answer(&service.register(HERE, HERE, "well"), HERE)["contested"], ELSEWHERE);
     service.pass(14);
-    service.register(HERE, HERE, "sound");
+    service.register(HERE, HERE, "well");
     service.pass(14);
-    let later = answer(&service.register(HERE, HERE, "sound"), HERE);
+    let later = answer(&service.register(HERE, HERE, "well"), HERE);
     assert_eq!(later["contested"], Value::Null, "for as long as an entry lives");
 }
 
@@ -119,7 +119,7 @@ fn a_newcomer_that_is_not_reached_at_the_address_is_refused_and_both_hear_of_it(
 #[test]
 fn where_nobody_answers_the_newcomer_is_refused_once_the_other_has_reported_again() {
     let mut service = Service::new();
-    service.register(HERE, HERE, "sound");
+    service.register(HERE, HERE, "well");
     service.register(ELSEWHERE, HERE, "typo");
     let mut last = Value::Null;
     for _ in 0..4 {
@@ -132,11 +132,11 @@ fn where_nobody_answers_the_newcomer_is_refused_once_the_other_has_reported_agai
         }
         assert_eq!(last["code"], "OVERLOADED", "nothing is decided yet: {last}");
         service.pass(2);
-        assert_eq!(answer(&service.register(HERE, HERE, "sound"), HERE)["message"], "Successfully registered");
+        assert_eq!(answer(&service.register(HERE, HERE, "well"), HERE)["message"], "Successfully registered");
         service.register(ELSEWHERE, HERE, "typo");
     }
     assert_eq!(last["code"], "ADDRESS_IN_USE");
-    assert_eq!(service.listed(HERE), "sound");
+    assert_eq!(service.listed(HERE), "well");
 }
 
 #[test]
@@ -176,9 +176,9 @@ fn a_question_that_is_older_than_a_pause_registers_nobody() {
 fn a_sound_worker_takes_its_address_back_from_a_newcomer_that_came_first() {
     let mut service = Service::new();
     answer(&service.register(ELSEWHERE, HERE, "typo"), ELSEWHERE);
-    let ping = ping(&service.register(HERE, HERE, "sound"), HERE);
-    service.pong(HERE, &ping, Some("sound"));
-    assert_eq!(service.listed(HERE), "sound");
+    let ping = ping(&service.register(HERE, HERE, "well"), HERE);
+    service.pong(HERE, &ping, Some("well"));
+    assert_eq!(service.listed(HERE), "well");
     assert_eq!(answer(&service.register(ELSEWHERE, HERE, "typo"), ELSEWHERE)["code"], "ADDRESS_IN_USE");
 }
 
@@ -230,12 +230,12 @@ fn a_plain_worker_that_is_there_is_protected_and_one_that_comes_is_believed() {
 #[test]
 fn a_guessed_answer_decides_nothing() {
     let mut service = Service::new();
-    service.register(HERE, HERE, "sound");
+    service.register(HERE, HERE, "well");
     let ping = ping(&service.register(ELSEWHERE, HERE, "typo"), HERE);
     for id in [json!(0), json!("x"), json!(ping["id"].as_u64().unwrap() + 1), Value::Null] {
         assert!(service.pong(ELSEWHERE, &json!({"id": id}), Some("typo")).is_empty());
     }
-    assert_eq!(service.listed(HERE), "sound");
+    assert_eq!(service.listed(HERE), "well");
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn no_more_addresses_are_checked_at_a_time_than_there_is_room_for() {
     let mut service = Service::new();
     let address = |number: usize| format!("10.1.{}.{}:6000", number / 250, number % 250 + 1);
     for number in 0..=CONTESTS_MAX {
-        service.register(HERE, &address(number), "sound");
+        service.register(HERE, &address(number), "well");
         let sent = service.register(ELSEWHERE, &address(number), "typo");
         match number {
             CONTESTS_MAX => assert_eq!(answer(&sent, ELSEWHERE)["code"], "OVERLOADED"),
