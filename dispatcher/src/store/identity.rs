@@ -8,7 +8,7 @@ pub struct Identity {
     /// Its own id.
     pub id: FileId,
     /// The ids it had before it was restored from a backup, each with the highest number that was given under it and
-    /// is in the backup. At most [`FORMER_MAX`].
+    /// is in the backup. At most `FORMER_MAX`.
     pub former: Vec<(FileId, TaskId)>,
 }
 
