@@ -62,8 +62,11 @@ const BINDS: &[&str] =
 const LINES_MAX: usize = 400;
 
 /// Files above it, each with its reason and the length that it may not exceed. Make these shorter, never longer.
-const LONG_FILES: &[(&str, usize, &str)] =
-    &[("ARCHITECTURE.md", 250, "a map, not a territory"), ("CONTRIBUTING.md", 120, "read before the first change")];
+const LONG_FILES: &[(&str, usize, &str)] = &[
+    ("ARCHITECTURE.md", 250, "a map, not a territory"),
+    ("CONTRIBUTING.md", 120, "read before the first change"),
+    ("sdk/python/taskgrid.py", 530, "one file, to be copied beside a program"),
+];
 
 #[test]
 fn machines_and_the_protocol_are_pure() {

@@ -61,8 +61,10 @@ fn the_module_keeps_its_promises_without_a_grid() {
     if !is_installed("python3") {
         return skipped("python3");
     }
-    let output = python::run(&[python::SCRIPTS, "/promises.py"].concat(), &[]);
-    assert!(output.status.success(), "{output:?}");
+    for promises in ["/promises.py", "/many.py"] {
+        let output = python::run(&[python::SCRIPTS, promises].concat(), &[]);
+        assert!(output.status.success(), "{output:?}");
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 from unittest.mock import patch
 
@@ -41,6 +42,14 @@ class Script:
 
     def keys(self):
         return {message["data"].get("key") for message in self.seen}
+
+
+    def wait_for(self, count):
+        """Returns when so many messages have come."""
+        deadline = time.monotonic() + 60
+        while len(self.seen) < count:
+            assert time.monotonic() < deadline, f"{len(self.seen)} of {count} messages have come"
+            threading.Event().wait(0.002)
 
 
 STORED = {"task_id": 7, "status": "pending"}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use taskgrid_client::{CallError, Client, Progress, Receipt, Submission, TaskId, WaitError};
+use taskgrid_client::{CallError, Client, Progress, Receipt, Submission, TaskId, TaskRef, WaitError};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::conversations::{CLIENTS_PATIENCE, Talker, seconds};
@@ -33,7 +33,8 @@ impl Talker for Rust {
 }
 
 async fn perform(client: &Client, op: &Value) -> Result<Value, WaitError> {
-    let task = TaskId(op["task"].as_i64().unwrap_or_default());
+    let task_id = TaskId(op["task"].as_i64().unwrap_or_default());
+    let task = TaskRef { task_id, file_id: op["file_id"].as_str().map(|file| file.parse().unwrap()) };
     Ok(match op["op"].as_str().unwrap() {
         "submit" => stored(&submission(client, op).await?),
         "submit_many" => {
@@ -79,8 +80,8 @@ fn submission(client: &Client, op: &Value) -> Submission {
 }
 
 fn stored(receipt: &Receipt) -> Value {
-    let Receipt { task, status, duplicate, workers, key, .. } = receipt;
-    json!({"ok": {"task_id": task, "status": status, "duplicate": duplicate, "workers": workers, "key": key}})
+    let Receipt { task, status, duplicate, workers, key, file, .. } = receipt;
+    json!({"ok": {"task_id": task, "status": status, "duplicate": duplicate, "workers": workers, "key": key, "file_id": file}})
 }
 
 fn progress(progress: Progress) -> Result<Value, WaitError> {

@@ -17,10 +17,10 @@ def perform(client, op):
         tasks = [task if n % 2 else dict(zip(("type", "payload"), task)) for n, task in enumerate(op["tasks"])]
         return [told(one) for one in client.submit_many(tasks)]
     if verb == "wait":
-        return client.wait(task_id, op.get("timeout"))
+        return client.wait(task_id, op.get("timeout"), file_id=op.get("file_id"))
     if verb == "ping":
         return client.ping()
-    return getattr(client, verb)(task_id)
+    return getattr(client, verb)(task_id, file_id=op.get("file_id"))
 
 
 def told(outcome):
