@@ -35,6 +35,10 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "N", default_value_t = 0, env = "TASKGRID_PREFETCH")]
     prefetch: u32,
 
+    /// How many Python interpreters to keep while they have no task [default: see taskgrid worker --help].
+    #[arg(long, value_name = "N", env = "TASKGRID_IDLE_INTERPRETERS")]
+    idle_interpreters: Option<u32>,
+
     #[command(flatten)]
     retention: RetentionArgs,
 
@@ -109,6 +113,7 @@ async fn start_all(
         handlers: args.handlers.clone(),
         concurrency: args.concurrency.unwrap_or(defaults.concurrency),
         prefetch: args.prefetch,
+        idle_interpreters: args.idle_interpreters,
         ..defaults
     };
     Part::start(parts, ended, "worker", async move |shutdown, ready| {

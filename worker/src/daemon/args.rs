@@ -20,6 +20,13 @@ const HANDLER_MEMORY: u32 = 1_024;
 /// A Python interpreter that does nothing takes about ten.
 const HANDLER_MEMORY_MIN: u32 = 32;
 
+/// Interpreters that may wait where few tasks run at a time: one for each file of a small directory, of ten MiB each, so
+/// that files in turns do not push each other out.
+const IDLE_AT_LEAST: u32 = 8;
+
+/// What an operator may ask for.
+const IDLE_MAX: u32 = 2 * CAPACITY_MAX;
+
 /// A shorter lease or heartbeat would be mostly heartbeats.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
@@ -67,6 +74,11 @@ pub struct WorkerArgs {
     )]
     pub handler_memory: u32,
 
+    /// How many Python interpreters to keep for the next tasks of their files while they have none [default: twice
+    /// --concurrency, at least 8].
+    #[arg(long, value_name = "N", env = "TASKGRID_IDLE_INTERPRETERS")]
+    pub idle_interpreters: Option<u32>,
+
     /// When asked to stop, let running handlers go on for so many seconds.
     #[arg(
         long,
@@ -98,10 +110,16 @@ impl WorkerArgs {
             prefetch: 0,
             handlers: None,
             handler_memory: HANDLER_MEMORY,
+            idle_interpreters: None,
             drain_grace: Duration::from_secs(25),
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(5),
         }
+    }
+
+    /// How many interpreters may wait for tasks.
+    pub(crate) fn idle_interpreters(&self) -> u32 {
+        self.idle_interpreters.unwrap_or_else(|| (2 * self.concurrency).max(IDLE_AT_LEAST))
     }
 
     /// Refuses numbers that make no sense.
@@ -113,6 +131,9 @@ impl WorkerArgs {
             return Err(StartError::configuration(format!(
                 "--concurrency and --prefetch must be at most {CAPACITY_MAX} together"
             )));
+        }
+        if self.idle_interpreters.is_some_and(|idle| idle > IDLE_MAX) {
+            return Err(StartError::configuration(format!("--idle-interpreters must be at most {IDLE_MAX}")));
         }
         if self.lease / 3 < INTERVAL_MIN {
             return Err(StartError::configuration("--lease must be at least 0.3 seconds, and that of the dispatcher"));

@@ -6,6 +6,7 @@ mod hands;
 mod watch;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use taskgrid_protocol::{Instance, TaskType};
 use taskgrid_runtime::{Clock, EVENT_QUEUE, List, Names, Pulse, Shutdown, StartError, drive, random};
@@ -15,7 +16,7 @@ use tokio::task::JoinSet;
 
 pub use args::WorkerArgs;
 
-use crate::handlers::{Bounds, Registry, Reserved, Room, Serving};
+use crate::handlers::{Bounds, Pool, Registry, Reserved, Room, Serving};
 use crate::machine::{Config, Event, Exit, Machine};
 use hands::Hands;
 
@@ -39,7 +40,7 @@ impl Worker {
     pub async fn bind(args: WorkerArgs, reserved: Reserved) -> Result<Self, StartError> {
         args.check()?;
         let bounds = Bounds { memory: u64::from(args.handler_memory) * 1024 * 1024, processes: PROCESSES_MAX };
-        let room = Room { slots: args.concurrency as usize, bounds };
+        let room = Room { slots: args.concurrency as usize, idle: args.idle_interpreters() as usize, bounds };
         let registry = Registry::open(args.handlers.as_deref(), &List::concat(&args.types), room)?;
         let serving = registry.serving();
         Self::serving(serving, Some((registry, reserved)), args).await
@@ -96,7 +97,8 @@ impl Worker {
         let (serving, served) = tokio::sync::watch::channel(self.serving);
         // Stopped when this function returns.
         let mut beside = JoinSet::new();
-        beside.spawn(drain(shutdown, events.clone()));
+        let pool = self.registry.as_ref().map(|(registry, _)| registry.pool());
+        beside.spawn(drain(shutdown, events.clone(), pool.clone()));
         if let Some((registry, reserved)) = self.registry
             && let Some(warden) = registry.warden()
         {
@@ -108,6 +110,10 @@ impl Worker {
         let machine = Machine::new(clock.now(), self.config, random());
         let mut hands = Hands::new(served, events, self.names);
         let exit = drive(machine, self.socket, clock, event_queue, pulse, move |effect| hands.perform(effect)).await;
+        if let Some(pool) = pool {
+            pool.close();
+            pool.ended().await;
+        }
         match exit.map_err(|error| StartError::unavailable(format!("the socket failed: {error}")))? {
             Exit::Drained => {
                 tracing::info!("worker stopped");
@@ -121,9 +127,12 @@ impl Worker {
     }
 }
 
-async fn drain(shutdown: Shutdown, events: mpsc::Sender<Event>) {
+async fn drain(shutdown: Shutdown, events: mpsc::Sender<Event>, pool: Option<Arc<Pool>>) {
     shutdown.requested().await;
     tracing::info!("worker stopping: it takes nothing new and finishes what runs");
     // Nobody listens any more when the worker has stopped already.
     let _ = events.send(Event::Drain).await;
+    if let Some(pool) = pool {
+        pool.close();
+    }
 }

@@ -38,6 +38,7 @@ pub(crate) use json::decode;
 pub(crate) use list::Handlers;
 pub(crate) use process::Bounds;
 pub use process::{Reserved, guard};
+pub(crate) use python::Pool;
 pub(crate) use registry::{Registry, Room, Serving};
 
 use json::encode;

@@ -25,6 +25,8 @@ pub(crate) type Serving = Arc<BTreeMap<TaskType, Handler>>;
 pub(crate) struct Room {
     /// Tasks at a time.
     pub(crate) slots: usize,
+    /// Interpreters that wait for tasks.
+    pub(crate) idle: usize,
     /// What the processes of one handler may take.
     pub(crate) bounds: Bounds,
 }
@@ -50,7 +52,7 @@ impl Registry {
         let mut registry = Self {
             builtin: builtin::all().into_map(),
             directory: open_directory(handlers, &warden)?,
-            pool: Arc::new(Pool::new(warden.clone(), room.slots)),
+            pool: Arc::new(Pool::new(warden.clone(), room)),
             warden,
             scan: Scan::default(),
             unreadable: false,
@@ -87,6 +89,11 @@ impl Registry {
     /// Who watches the processes of the files, if there is a directory to look at again.
     pub(crate) fn warden(&self) -> Option<Warden> {
         self.directory.as_ref().map(|_| self.warden.clone())
+    }
+
+    /// The interpreters of its files.
+    pub(crate) fn pool(&self) -> Arc<Pool> {
+        Arc::clone(&self.pool)
     }
 
     /// Looks at the directory again, and says whether what it holds has changed. Each news is logged once.

@@ -53,6 +53,11 @@ impl Group {
     pub(in crate::handlers) fn is_worn(&self) -> bool {
         self.leader.is_none_or(|leader| self.warden.is_worn(leader))
     }
+
+    /// What it took when it was looked at last, in bytes.
+    pub(in crate::handlers) fn memory(&self) -> u64 {
+        self.leader.map_or(0, |leader| self.warden.memory(leader))
+    }
 }
 
 impl Drop for Group {

@@ -87,6 +87,8 @@ struct Watched {
     /// Which attempt runs in it; `None`: it rests.
     attempt: Option<String>,
     worn: bool,
+    /// What it took at the last look, in bytes.
+    memory: u64,
     breach: Option<String>,
 }
 
@@ -168,6 +170,10 @@ impl Warden {
         self.0.wake.notify_one();
     }
 
+    pub(super) fn memory(&self, leader: Pid) -> u64 {
+        self.state().groups.get(&leader.as_raw_pid()).map_or(0, |group| group.memory)
+    }
+
     pub(super) fn is_worn(&self, leader: Pid) -> bool {
         self.state().groups.get(&leader.as_raw_pid()).is_none_or(|group| group.worn)
     }
@@ -245,6 +251,7 @@ impl State {
             let Some(group) = self.groups.get_mut(leader) else { continue };
             let size = Size::of(members);
             let left_behind = group.attempt.is_none() && size.members > 1;
+            group.memory = size.memory();
             group.worn |= left_behind || size.memory() > bounds.memory / 2;
             if group.breach.is_none() {
                 group.breach = size.breach(bounds);

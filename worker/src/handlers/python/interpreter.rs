@@ -1,6 +1,7 @@
 //! One Python process that runs the tasks of one file, and the pipes between it and the worker.
 
 use std::ffi::{OsStr, OsString};
+use std::future::pending;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
@@ -12,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use crate::handlers::STOP_GRACE;
 use crate::handlers::process::{LINGER, Process, Warden, name_of, passed_on};
 use crate::machine::Task;
 
@@ -111,14 +113,15 @@ impl Interpreter {
         self.served
     }
 
-    /// Whether it may not be given another task.
-    pub(super) fn is_worn(&self) -> bool {
-        self.process.group.is_worn()
+    /// Whether it can be given another task: it holds no more than it should, and has not ended while it rested, killed
+    /// by somebody or by something that its last task has left in it.
+    pub(super) fn is_usable(&mut self) -> bool {
+        !self.process.group.is_worn() && matches!(self.process.child.try_wait(), Ok(None))
     }
 
-    /// Whether it has ended while it rested: somebody has killed it, or something that its last task has left in it.
-    pub(super) fn has_ended(&mut self) -> bool {
-        !matches!(self.process.child.try_wait(), Ok(None))
+    /// What it took when it was looked at last, in bytes.
+    pub(super) fn memory(&self) -> u64 {
+        self.process.group.memory()
     }
 
     /// This task runs in it from now on.
@@ -185,14 +188,37 @@ impl Interpreter {
         self.process.errors.text()
     }
 
-    /// Asks it to end, and sees to it that it does.
-    pub(super) async fn stop(&mut self) {
-        self.process.stop().await;
+    /// Stops the task that runs in it, which may clean up, and then ends it.
+    pub(super) async fn stop(mut self) {
+        self.process.group.terminate();
+        self.leave().await;
+        self.process.end().await;
     }
 
-    /// Ends it at once.
-    pub(super) async fn end(&mut self) {
+    /// Ends it when it has no task, as any program ends that has nothing more to do.
+    pub(super) async fn finish(mut self) {
+        self.process.stdin = None;
+        if !self.leave().await {
+            self.process.group.terminate();
+            self.leave().await;
+        }
         self.process.end().await;
+    }
+
+    /// Waits for its end, as long as it may take. What it writes meanwhile must not hold it up.
+    async fn leave(&mut self) -> bool {
+        let Process { child, stderr, errors, .. } = &mut self.process;
+        let read = async {
+            errors.read(stderr).await;
+            pending::<()>().await;
+        };
+        let ended = async {
+            tokio::select! {
+                _ = child.wait() => {}
+                () = read => {}
+            }
+        };
+        timeout(STOP_GRACE, ended).await.is_ok()
     }
 
     /// Why it has ended, or said what it should not.

@@ -21,7 +21,7 @@ use super::{LongHandler, Run, Running, stopped};
 use crate::machine::{Outcome, Task};
 pub(super) use check::trouble_with;
 use interpreter::{Answer, Interpreter, Kind};
-pub(super) use pool::Pool;
+pub(crate) use pool::Pool;
 
 /// Loading a file may take so long. The time limit of its tasks is for these alone.
 const LOADING_MAX: Duration = Duration::from_secs(600);
@@ -68,7 +68,7 @@ impl Script {
             }
             Ok(answer) => {
                 let outcome = outcome_of(&answer, &mut interpreter);
-                interpreter.end().await;
+                interpreter.finish().await;
                 outcome
             }
             Err(_) => Err(interpreter.post_mortem().await),

@@ -126,7 +126,7 @@ class Runner:
         self.awaited = None
         self.is_stopping = False
         signal.signal(signal.SIGTERM, self.stop)
-        os.register_at_fork(after_in_child=self.forked)
+        os.register_at_fork(before=self.hold, after_in_parent=self.release, after_in_child=self.forked)
         # The first to be registered runs last: others may still need the loop.
         atexit.register(self.close_loop)
 
@@ -141,10 +141,18 @@ class Runner:
         # Wakes it.
         self.loop.call_soon_threadsafe(int)
 
+    def hold(self):
+        # Python forgets a signal that comes to a process right after it was forked.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def release(self):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
     def forked(self):
         # Whoever ends a process of its own with SIGTERM expects it to end at once.
         if signal.getsignal(signal.SIGTERM) == self.stop:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self.release()
 
     def take(self, length):
         while len(self.read) < length:

@@ -3,6 +3,7 @@
 mod bounds;
 mod executables;
 mod functions;
+mod interpreters;
 mod python;
 mod results;
 mod scan;
@@ -31,8 +32,10 @@ pub(super) fn refused(handler: fn(&Json) -> Outcome, payload: &str) -> String {
 }
 
 /// Bounds that no handler here comes near.
+pub(super) const BOUNDS: Bounds = Bounds { memory: 1 << 30, processes: 100 };
+
 pub(super) fn warden() -> Warden {
-    Warden::new(Bounds { memory: 1 << 30, processes: 100 })
+    Warden::new(BOUNDS)
 }
 
 /// Longer than anything here takes on the slowest machine.

@@ -6,23 +6,25 @@ use std::sync::Arc;
 
 use taskgrid_protocol::body::Failure;
 use tempfile::TempDir;
-use tokio::time::timeout;
 
+use crate::handlers::Room;
 use crate::handlers::directory::find_python;
 use crate::handlers::python::{Pool, Script};
-use crate::handlers::{LongHandler, Run};
 use crate::machine::Outcome;
 
-use super::{LONG, gone, is_running, run, task, until, warden};
+use super::{BOUNDS, gone, run, task, warden};
+
+/// One task at a time, and one interpreter that waits.
+const ROOM: Room = Room { slots: 1, idle: 1, bounds: BOUNDS };
 
 /// A Python file `it.py`, and its interpreters.
-struct Rig {
-    dir: TempDir,
-    script: Script,
+pub(super) struct Rig {
+    pub(super) dir: TempDir,
+    pub(super) script: Script,
 }
 
 /// `None`, and a line that says so, where there is no Python.
-fn rig(source: &str) -> Option<Rig> {
+pub(super) fn rig(source: &str) -> Option<Rig> {
     let Some(python) = find_python() else {
         // Past the test harness, which would swallow it.
         writeln!(std::io::stderr(), "python3 is not installed: its handlers are NOT tested").unwrap();
@@ -34,20 +36,20 @@ fn rig(source: &str) -> Option<Rig> {
     fs::write(dir.path().join("neighbour.py"), "greeting = 'hello'\n").unwrap();
     // Must not be what `import json` finds.
     fs::write(dir.path().join("json.py"), "raise Exception('the wrong json')\n").unwrap();
-    let pool = Arc::new(Pool::new(warden(), 1));
+    let pool = Arc::new(Pool::new(warden(), ROOM));
     Some(Rig { dir, script: Script { file, python, pool } })
 }
 
 impl Rig {
-    async fn run(&self, payload: &str) -> Outcome {
+    pub(super) async fn run(&self, payload: &str) -> Outcome {
         run(&self.script, task("it", payload)).await
     }
 
-    async fn result(&self, payload: &str) -> String {
+    pub(super) async fn result(&self, payload: &str) -> String {
         self.run(payload).await.unwrap().get().to_owned()
     }
 
-    async fn failure(&self, payload: &str) -> Failure {
+    pub(super) async fn failure(&self, payload: &str) -> Failure {
         self.run(payload).await.unwrap_err()
     }
 }
@@ -124,7 +126,7 @@ async fn a_python_file_fails_for_good_by_raising_permanent() {
 }
 
 /// Returns the number of its process and how many tasks that has run.
-const COUNTS: &str = "\
+pub(super) const COUNTS: &str = "\
 import os
 count = 0
 def handle(payload):
@@ -134,7 +136,7 @@ def handle(payload):
     return [os.getpid(), count]
 ";
 
-fn pid_and_count(result: &str) -> (u32, u32) {
+pub(super) fn pid_and_count(result: &str) -> (u32, u32) {
     serde_json::from_str(result).unwrap()
 }
 
@@ -176,51 +178,12 @@ async fn one_that_forks_answers_once() {
 }
 
 #[tokio::test]
-async fn changed_files_are_loaded_anew() {
-    let Some(rig) = rig(COUNTS) else { return };
-    let (first, _) = pid_and_count(&rig.result("null").await);
-    rig.script.pool.renew();
-    gone(first).await;
-    assert_eq!(pid_and_count(&rig.result("null").await).1, 1);
-}
-
-#[tokio::test]
-async fn a_pool_keeps_no_more_interpreters_than_tasks_may_run() {
-    let Some(rig) = rig(COUNTS) else { return };
-    let other = Script { file: rig.dir.path().join("other.py"), ..rig.script.clone() };
-    fs::write(&other.file, COUNTS).unwrap();
-    let (first, _) = pid_and_count(&rig.result("null").await);
-    let (second, _) = pid_and_count(run(&other, task("other", "null")).await.unwrap().get());
-    gone(first).await;
-    assert!(is_running(second));
-}
-
-#[tokio::test]
 async fn a_python_handler_is_told_of_its_task_each_time() {
     let source = "import os\ndef handle(payload):\n    return [os.environ['TASKGRID_' + name] for name in ('TASK_ID', 'ATTEMPT', 'LEASE', 'TYPE')]\n";
     let Some(rig) = rig(source) else { return };
     assert_eq!(rig.result("null").await, r#"["42","3","lease-a","it"]"#);
     let next = crate::machine::Task { attempt: 4, lease: None, ..task("it", "null") };
     assert_eq!(run(&rig.script, next).await.unwrap().get(), r#"["42","4","","it"]"#);
-}
-
-#[tokio::test]
-async fn a_python_handler_that_is_stopped_may_clean_up() {
-    let source = "\
-import os, signal, sys, time
-def handle(payload):
-    signal.signal(signal.SIGTERM, lambda *_: (os.rename(payload, payload + '.cleaned'), sys.exit()))
-    open(payload, 'w').close()
-    time.sleep(600)
-";
-    let Some(rig) = rig(source) else { return };
-    let marker = rig.dir.path().join("marker");
-    let (given, line) = Run::new(task("it", &format!("{:?}", marker.to_str().unwrap())));
-    let running = tokio::spawn(rig.script.run(given));
-    until(|| marker.exists().then_some(())).await;
-    line.stop.send(true).unwrap();
-    assert!(timeout(LONG, running).await.unwrap().unwrap().is_err());
-    assert!(rig.dir.path().join("marker.cleaned").exists());
 }
 
 /// What one task had printed stood in the failure of the next.

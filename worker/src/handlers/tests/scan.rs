@@ -128,7 +128,7 @@ fn the_number_of_types_is_bounded() {
     assert_eq!(why(&scan, "type-801.py"), Skipped::TooMany);
 }
 
-const ROOM: Room = Room { slots: 2, bounds: Bounds { memory: 1 << 30, processes: 100 } };
+const ROOM: Room = Room { slots: 2, idle: 4, bounds: Bounds { memory: 1 << 30, processes: 100 } };
 
 fn types(names: &[&str]) -> Vec<TaskType> {
     names.iter().map(|name| TaskType::new(name).unwrap()).collect()
